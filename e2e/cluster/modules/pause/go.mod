@@ -1,0 +1,3 @@
+module miax.dev/cluster/pause
+
+go 1.26.0

@@ -1,0 +1,55 @@
+//! Every name that Miax gives to something in a cluster: one place, so that code, chart and documents can be compared.
+
+/// Namespace of the operator and of governance commands.
+pub const SYSTEM_NAMESPACE: &str = "miax-system";
+/// Namespace of the ledger blocks, used by nothing else.
+pub const LEDGER_NAMESPACE: &str = "miax-ledger";
+
+/// Service account of the admission webhook.
+pub const WEBHOOK_ACCOUNT: &str = "miax-webhook";
+/// Service account of the controllers.
+pub const CONTROLLER_ACCOUNT: &str = "miax-controller";
+/// Prefix of the service accounts that the executor impersonates: `seat-sre` acts for the organ SRE.
+pub const SEAT_ACCOUNT_PREFIX: &str = "seat-";
+
+/// The `ValidatingWebhookConfiguration` of the governed kinds.
+pub const GOVERNED_WEBHOOK: &str = "miax-governed";
+/// The webhook inside of it.
+pub const GOVERNED_WEBHOOK_NAME: &str = "governed.miax.dev";
+/// Path that the API server posts reviews of governed kinds to.
+pub const GOVERNED_PATH: &str = "/governed";
+/// The service in front of the webhook replicas.
+pub const WEBHOOK_SERVICE: &str = "miax-webhook";
+
+/// Secret with the webhook's certificate authority.
+pub const CA_SECRET: &str = "miax-webhook-ca";
+/// Secret with the ledger's log key.
+pub const LOG_KEY_SECRET: &str = "miax-ledger-key";
+/// ConfigMap with the newest checkpoint and the log's public key.
+pub const CHECKPOINT_CONFIG_MAP: &str = "miax-checkpoint";
+/// Lease of the controllers' leader.
+pub const CONTROLLER_LEASE: &str = "miax-controller";
+
+/// Label on every ledger object.
+pub const LEDGER_LABEL: &str = "miax.dev/ledger";
+/// Annotation on a pod template: the digest of the command that restarted it. Also tells an executor after a crash that
+/// the restart happened.
+pub const RESTARTED_BY_ANNOTATION: &str = "miax.dev/restarted-by";
+
+/// Field manager of the status that the Manifest controller writes.
+pub const MANIFEST_MANAGER: &str = "miax-manifest-controller";
+/// Field manager of the status that the ControlCommand controller writes.
+pub const COMMAND_MANAGER: &str = "miax-command-controller";
+/// Field manager of the changes that the executor makes.
+pub const EXECUTOR_MANAGER: &str = "miax-executor";
+/// Field manager of the webhook's `caBundle`.
+pub const CERTS_MANAGER: &str = "miax-certs";
+
+/// Namespace of an SSHSIG signature made for Miax; a signature for another purpose never counts.
+pub const SSHSIG_NAMESPACE: &str = "miax.dev";
+
+/// The service account that acts for an organ: lower case, with the prefix.
+#[must_use]
+pub fn seat_account(organ: &str) -> String {
+    format!("{SEAT_ACCOUNT_PREFIX}{}", organ.to_ascii_lowercase())
+}

@@ -1,0 +1,227 @@
+//! Reasons: one closed list. The same word stands in the denial, the condition, the Event, the metric label, the ledger
+//! entry, the documents and the tests.
+
+use serde::{Deserialize, Serialize};
+
+/// What a reason says about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReasonClass {
+    /// The request is fine; HTTP 200.
+    Allowed,
+    /// A rule of the constitution refuses it; HTTP 403.
+    Refused,
+    /// The object is not a document that can be judged; HTTP 422.
+    Malformed,
+    /// Miax cannot judge now; HTTP 500. Still a refusal, never an allow.
+    Unable,
+}
+
+impl ReasonClass {
+    /// HTTP status code of the answer to the API server.
+    #[must_use]
+    pub fn http_code(self) -> u16 {
+        match self {
+            Self::Allowed => 200,
+            Self::Refused => 403,
+            Self::Malformed => 422,
+            Self::Unable => 500,
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident: $class:ident,)*) => {
+        /// Why, in one word.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $name,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the reference page.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The word itself.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+
+            /// What it says about a request.
+            #[must_use]
+            pub fn class(self) -> ReasonClass {
+                match self { $(Self::$name => ReasonClass::$class,)* }
+            }
+
+            /// What it means, for the reference page and `miax explain`.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc,)+).trim_ascii(),)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    // Allowed
+    /// Every rule that matches is satisfied: all seats are filled by different people.
+    QuorumComplete: Allowed,
+    /// Nothing that is signed changed; not recorded again.
+    Unchanged: Allowed,
+    /// The object may be deleted; what happened stays in the ledger.
+    DeletionAllowed: Allowed,
+    /// The charter is in force.
+    Adopted: Allowed,
+    /// The approved action was carried out.
+    EffectDone: Allowed,
+    /// The approved action is being carried out.
+    EffectRunning: Allowed,
+
+    // Refused: signatures and people
+    /// The object carries no signature at all.
+    Unsigned: Refused,
+    /// No principal signed as the author.
+    AuthorMissing: Refused,
+    /// More than one principal signed as the author.
+    AuthorNotUnique: Refused,
+    /// The author signed for an organ that may not originate this.
+    AuthorNotEligible: Refused,
+    /// The author also approved; nobody approves what they wrote.
+    AuthorApproves: Refused,
+    /// One principal signed the same thing twice or for two seats; one person fills one seat.
+    DuplicatePrincipal: Refused,
+    /// A signer does not hold the seat that the signature names.
+    SeatNotHeld: Refused,
+    /// Seats are still empty; the message names who may fill them and the next command.
+    SeatsMissing: Refused,
+    /// A holder of a required seat objects, and has not withdrawn.
+    ObjectionPresent: Refused,
+    /// A signature names a principal that the charter does not know.
+    PrincipalUnknown: Refused,
+    /// A signature was made with a key that the charter does not know.
+    KeyUnknown: Refused,
+    /// A signature was made with a key of another principal.
+    KeyOfAnotherPrincipal: Refused,
+    /// A signature does not verify over this object; it may have changed after it was signed.
+    SignatureInvalid: Refused,
+    /// An SSH signature was made for another purpose than `miax.dev`.
+    SignatureNamespaceWrong: Refused,
+    /// A hardware key signed without a touch.
+    PresenceMissing: Refused,
+    /// A signature was made after the object expires, or later than the clock's tolerance allows.
+    SignedAtImplausible: Refused,
+
+    // Refused: time, place, version
+    /// No cluster name in the audience is this cluster.
+    AudienceForeign: Refused,
+    /// The document has expired.
+    Expired: Refused,
+    /// The document is not valid yet.
+    NotYetValid: Refused,
+    /// The document is valid for longer than its rule allows.
+    ValidityTooLong: Refused,
+    /// The version is not the next one.
+    VersionNotNext: Refused,
+    /// The version exists with other content.
+    VersionReused: Refused,
+    /// The command was used already; a command works once.
+    CommandConsumed: Refused,
+    /// The signed part of a stored object cannot change.
+    SpecImmutable: Refused,
+    /// A signature of a stored object was changed or removed.
+    SignatureRemoved: Refused,
+
+    // Refused: charter and rules
+    /// No charter is in force yet; only the one with the genesis digest can be submitted.
+    NoCharter: Refused,
+    /// The first charter does not have the digest that the operator was started with.
+    GenesisMismatch: Refused,
+    /// The charter has findings that nobody waived.
+    CharterLint: Refused,
+    /// The charter in force has expired.
+    CharterExpired: Refused,
+    /// The charter in force cannot be deleted.
+    CharterInForce: Refused,
+    /// No rule of the charter covers this; what no rule covers is refused.
+    NoRuleMatches: Refused,
+    /// The document stands under another organ's authority than its rule demands.
+    AuthorityWrong: Refused,
+
+    // Refused: target
+    /// The target does not exist.
+    TargetMissing: Refused,
+    /// A command acts in its own namespace only.
+    TargetInOtherNamespace: Refused,
+    /// The target is no longer in the state that the command was made for.
+    PreconditionFailed: Refused,
+    /// The action does not exist for this kind of target.
+    ActionNotForKind: Refused,
+    /// Objects of Kubernetes itself and of Miax are out of reach of commands.
+    TargetProtected: Refused,
+    /// Kubernetes refused the action or it failed; the message tells why.
+    EffectFailed: Refused,
+    /// It cannot be told whether the action happened before a crash; it is not tried again.
+    EffectUnknown: Refused,
+
+    // Malformed
+    /// The object is not of a kind and version that Miax knows.
+    KindUnknown: Malformed,
+    /// A field is missing or has the wrong type.
+    FieldInvalid: Malformed,
+    /// A field is not part of the schema; nothing is ever pruned from a signed object.
+    FieldUnknown: Malformed,
+    /// The same key stands twice in one object.
+    DuplicateKey: Malformed,
+    /// A number has a fraction or an exponent; signed documents hold integers.
+    FloatFound: Malformed,
+    /// The audience is empty.
+    AudienceMissing: Malformed,
+    /// The action is not one of the known ones, or not exactly one is set.
+    ActionUnknown: Malformed,
+    /// The number of replicas is negative or too large.
+    ReplicasInvalid: Malformed,
+    /// A signature is not valid base64 or not a signature.
+    SignatureMalformed: Malformed,
+    /// The object is larger than a signed document may be.
+    TooLarge: Malformed,
+    /// The object is nested deeper than a signed document may be.
+    TooDeep: Malformed,
+    /// The name is not `<id>-v<version>`, or `generateName` was used.
+    NameInvalid: Malformed,
+    /// The admission review itself cannot be read.
+    ReviewInvalid: Malformed,
+
+    // Unable
+    /// The ledger could not be written in time; without an entry nothing is allowed.
+    LedgerUnavailable: Unable,
+    /// The ledger was deleted from or changed; nothing is allowed until it is whole again.
+    LedgerBroken: Unable,
+    /// The operator's view of the cluster is too old or not complete yet.
+    FactsStale: Unable,
+    /// More requests are waiting than can be answered in time.
+    Overloaded: Unable,
+    /// A rule could not be evaluated; a rule that fails refuses.
+    RuleFailed: Unable,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_pascal_case_and_has_a_meaning() {
+        for reason in Reason::ALL {
+            let word = reason.as_str();
+            assert!(
+                word.starts_with(|c: char| c.is_ascii_uppercase()) && word.bytes().all(|c| c.is_ascii_alphabetic())
+            );
+            assert!(reason.meaning().ends_with('.'), "{word}: {}", reason.meaning());
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The charter: the constitution as data. The engine knows mechanisms only; every name, rank, quorum and period is here.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Pattern of the name of an organ, a principal, a rule or a cluster.
+const NAME_PATTERN: &str = "^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$";
+
+/// Who exists, who may sign with which key, and which seats must sign for what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Charter {
+    /// The clusters that this charter governs.
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub clusters: Vec<Cluster>,
+    /// The chain of command. Rank 1 is the highest; several organs may share a rank.
+    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub organs: Vec<Organ>,
+    /// People and machines, their keys and the seats that they hold.
+    #[schemars(length(min = 1, max = 512), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub principals: Vec<Principal>,
+    /// Which organ may send which signal to which other.
+    #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["signal"]))]
+    pub routing: Vec<Route>,
+    /// Which seats must sign for what. Every rule that matches must be satisfied; what no rule matches is refused.
+    #[schemars(length(min = 1, max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub rules: Vec<Rule>,
+    /// Where the impact of a command is raised, whatever its author wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub impacts: Vec<ImpactFloor>,
+    /// Findings of `miax charter lint` that the signers accept, each with its reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub waivers: Vec<Waiver>,
+}
+
+/// A cluster that the charter governs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cluster {
+    /// The name that documents put into their audience.
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
+    pub name: String,
+    /// UID of the cluster's `kube-system` namespace.
+    #[schemars(length(min = 1, max = 64))]
+    pub uid: String,
+}
+
+/// An organ of the chain of command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Organ {
+    /// Its name, for example `CEK`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
+    pub name: String,
+    /// Its rank; 1 is the highest.
+    #[schemars(range(min = 1, max = 99))]
+    pub rank: i32,
+}
+
+/// A person or a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Principal {
+    /// The name that signatures carry.
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
+    pub name: String,
+    /// `Person` or `Machine`. A seat is filled by persons unless the rule says `by: Any`.
+    #[schemars(extend("enum" = ["Person", "Machine"]))]
+    pub kind: String,
+    /// Public keys. Several keys are still one principal.
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "atomic"))]
+    pub keys: Vec<KeySpec>,
+    /// The organs that the principal signs for.
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub seats: Vec<String>,
+}
+
+/// A public key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeySpec {
+    /// What kind of key it is; the `sk` forms are hardware keys.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = ["sshEd25519", "sshEcdsaP256", "sshSkEd25519", "sshSkEcdsaP256", "ed25519", "ecdsaP256"]))]
+    pub type_: String,
+    /// For the ssh forms the line of the `.pub` file, else the bytes in base64.
+    #[schemars(length(min = 1, max = 1024))]
+    pub public: String,
+}
+
+/// A row of the routing table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// The signal, for example `ControlCommand`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
+    pub signal: String,
+    /// Organs that may originate it.
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub from: Vec<String>,
+    /// Organs that it goes to; the first one executes.
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub to: Vec<String>,
+    /// How it travels.
+    #[schemars(length(min = 1, max = 63))]
+    pub channel: String,
+    /// How urgent it is: `Low`, `Medium`, `High` or `Critical`.
+    #[schemars(extend("enum" = ["Low", "Medium", "High", "Critical"]))]
+    pub priority: String,
+}
+
+/// Which seats must sign for what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rule {
+    /// Name of the rule, cited by denials.
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
+    pub name: String,
+    /// The article of the constitution that the rule implements, cited by denials.
+    #[schemars(length(min = 1, max = 16))]
+    pub article: String,
+    /// What the rule is about.
+    #[serde(rename = "match")]
+    pub match_: RuleMatch,
+    /// Organs that may author; empty means those that the routing table lets originate the signal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub author: Vec<String>,
+    /// The seats that must approve; all of them.
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub require: Vec<Requirement>,
+    /// How long a document may be valid at most, from its first signature to its expiry, for example `4h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 16), regex(pattern = "^[0-9]+[smhd]$"))]
+    pub max_validity: Option<String>,
+}
+
+/// What a rule is about: commands by action, or manifests by body. Both are never matched by one rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleMatch {
+    /// Actions of commands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub actions: Vec<String>,
+    /// Bodies of manifests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub manifests: Vec<String>,
+    /// Only commands of this impact, after the charter raised it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Normal", "High", "Critical"]))]
+    pub impact: Option<String>,
+    /// Only commands whose target is in one of these namespaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub namespaces: Vec<String>,
+}
+
+/// Seats to fill: either `seat` with `count`, or `pool` with `count` or `fraction`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Requirement {
+    /// The organ whose seat it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub seat: Option<String>,
+    /// Several organs, any of whose holders may fill the seats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub pool: Vec<String>,
+    /// How many different principals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 512))]
+    pub count: Option<i32>,
+    /// For a pool: which share of all its different holders must approve, for example `2/3`. Approvals for other seats
+    /// of the rule count here too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 9), regex(pattern = "^[0-9]{1,4}/[0-9]{1,4}$"))]
+    pub fraction: Option<String>,
+    /// `Person` (the default) or `Any`, which lets machines fill the seat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Person", "Any"]))]
+    pub by: Option<String>,
+}
+
+/// Raises the impact of commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImpactFloor {
+    /// Only these actions; empty means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub actions: Vec<String>,
+    /// Only targets in these namespaces; empty means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub namespaces: Vec<String>,
+    /// The lowest impact that such a command can have.
+    #[schemars(extend("enum" = ["Normal", "High", "Critical"]))]
+    pub at_least: String,
+}
+
+/// An accepted finding of the charter lint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiver {
+    /// Name of the finding, for example `LostKeyBlocksRule`.
+    #[schemars(length(min = 1, max = 63))]
+    pub finding: String,
+    /// What it is about, as the lint names it.
+    #[schemars(length(min = 1, max = 128))]
+    pub subject: String,
+    /// Why it is accepted; signed with the charter and shown for ever.
+    #[schemars(length(min = 1, max = 512))]
+    pub reason: String,
+}

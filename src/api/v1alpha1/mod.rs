@@ -1,0 +1,19 @@
+//! Version `v1alpha1` of the kinds.
+
+mod charter;
+mod control_command;
+mod manifest;
+mod signature;
+
+pub use charter::{
+    Charter, Cluster, ImpactFloor, KeySpec, Organ, Principal, Requirement, Route, Rule, RuleMatch, Waiver,
+};
+pub use control_command::{
+    Action, ControlCommand, ControlCommandSpec, ControlCommandStatus, Precondition, RestartAction, RollbackAction,
+    ScaleAction, TargetRef,
+};
+pub use manifest::{Manifest, ManifestBody, ManifestSpec, ManifestStatus};
+pub use signature::Signature;
+
+/// Pattern of a time in a signed document: UTC, whole seconds, one spelling.
+const TIME_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";

@@ -1,0 +1,348 @@
+//! The charter as closed types: parsed once when it comes into force, then only read.
+
+mod parse;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::trust::{KeyError, KeyId, Keyring, PublicKey};
+use crate::units::Seconds;
+
+use super::command::Action;
+
+/// How much is at stake; ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Impact {
+    /// Routine.
+    Normal,
+    /// More than routine.
+    High,
+    /// Production is at stake.
+    Critical,
+}
+
+/// How urgent a signal is; ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// Whenever there is time.
+    Low,
+    /// The usual.
+    Medium,
+    /// Before the usual.
+    High,
+    /// Before everything.
+    Critical,
+}
+
+/// Whether a principal is a human being.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrincipalKind {
+    /// A person; fills seats.
+    Person,
+    /// A program; authors, and fills only seats that a rule opens to machines.
+    Machine,
+}
+
+/// A person or machine with keys and seats.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// Person or machine.
+    pub kind: PrincipalKind,
+    /// Its keys with the identities that we computed (R2).
+    pub keys: Vec<(KeyId, PublicKey)>,
+    /// The organs it signs for.
+    pub seats: BTreeSet<String>,
+}
+
+/// A row of the routing table.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Who may originate the signal.
+    pub from: BTreeSet<String>,
+    /// Who receives it; the first one executes.
+    pub to: Vec<String>,
+    /// How urgent it is.
+    pub priority: Priority,
+}
+
+/// What a rule is about.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Commands.
+    Commands {
+        /// With one of these actions.
+        actions: BTreeSet<String>,
+        /// Of this impact; `None` means any.
+        impact: Option<Impact>,
+        /// With a target in one of these namespaces; empty means any.
+        namespaces: BTreeSet<String>,
+    },
+    /// Manifests with one of these bodies.
+    Manifests(BTreeSet<String>),
+}
+
+/// Seats to fill.
+#[derive(Clone, Debug)]
+pub struct Requirement {
+    /// The organs whose holders may fill them.
+    pub seats: BTreeSet<String>,
+    /// How many.
+    pub amount: Amount,
+    /// Whether machines may fill them.
+    pub by: FilledBy,
+}
+
+/// How many different principals a requirement needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// Exactly this many seats, each filled by somebody who fills no other seat of the rule.
+    Count(u32),
+    /// This share of all different holders, whether or not they fill another seat of the rule.
+    Fraction {
+        /// Above the line.
+        numerator: u32,
+        /// Below it.
+        denominator: u32,
+    },
+}
+
+/// Who may fill a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilledBy {
+    /// Persons only.
+    Person,
+    /// Persons and machines.
+    Any,
+}
+
+/// A rule of the charter.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its name.
+    pub name: String,
+    /// The article that it implements.
+    pub article: String,
+    /// What it is about.
+    pub scope: Scope,
+    /// Organs that may author.
+    pub authors: BTreeSet<String>,
+    /// All of these must be met.
+    pub require: Vec<Requirement>,
+    /// How long a document may be valid.
+    pub max_validity: Option<Seconds>,
+}
+
+/// The charter, parsed.
+#[derive(Clone, Debug)]
+pub struct Charter {
+    /// Cluster names and their UIDs.
+    pub clusters: BTreeMap<String, String>,
+    /// Organs and their ranks.
+    pub organs: BTreeMap<String, u32>,
+    /// Principals by name.
+    pub principals: BTreeMap<String, Principal>,
+    /// Routes by signal.
+    pub routes: BTreeMap<String, Route>,
+    /// Rules in the order of the document.
+    pub rules: Vec<Rule>,
+    /// Where impact is raised: actions, namespaces (empty: any), lowest impact.
+    impacts: Vec<(BTreeSet<String>, BTreeSet<String>, Impact)>,
+    /// Accepted findings: name and subject, with the reason.
+    pub waivers: BTreeMap<(String, String), String>,
+    /// Owners of keys, by fingerprint.
+    owners: HashMap<String, String>,
+}
+
+/// The signal that commands are.
+pub(super) const COMMAND_SIGNAL: &str = "ControlCommand";
+/// The organ under whose authority charters stand (Article I).
+pub(super) const ROOT_RANK: u32 = 1;
+
+/// Why a charter cannot be understood at all. None of these can be waived.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CharterError {
+    /// A word that must be one of a closed list is not.
+    #[error("{place}: `{value}` is not one of {allowed}")]
+    Choice {
+        /// Where.
+        place: String,
+        /// What stands there.
+        value: String,
+        /// What may.
+        allowed: &'static str,
+    },
+    /// A name stands twice.
+    #[error("{place}: `{name}` stands twice")]
+    DuplicateName {
+        /// Which list.
+        place: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A list that must not be empty is.
+    #[error("{place} is empty; an empty list means nobody")]
+    Empty {
+        /// Which list.
+        place: String,
+    },
+    /// A public key cannot be read.
+    #[error("principal `{principal}`: {source}")]
+    Key {
+        /// Whose key.
+        principal: String,
+        /// What is wrong.
+        source: KeyError,
+    },
+    /// Two principals share a key, or one lists it twice.
+    #[error("principals `{first}` and `{second}` share the key {key}; a key belongs to one principal")]
+    SharedKey {
+        /// Who has it first.
+        first: String,
+        /// Who has it too.
+        second: String,
+        /// The fingerprint.
+        key: String,
+    },
+    /// A requirement is neither a seat with a count nor a pool with a count or a fraction.
+    #[error("rule `{rule}`: a requirement is `seat` with `count`, or `pool` with `count` or `fraction`, nothing else")]
+    RequirementShape {
+        /// In which rule.
+        rule: String,
+    },
+    /// A threshold is below 1 or a fraction above 1.
+    #[error("rule `{rule}`: threshold `{value}` is out of range; it must be at least 1 and at most all")]
+    Threshold {
+        /// In which rule.
+        rule: String,
+        /// The value.
+        value: String,
+    },
+    /// An organ is named that does not exist.
+    #[error("{place}: organ `{organ}` is not in `organs`")]
+    UnknownOrgan {
+        /// Where.
+        place: String,
+        /// The name.
+        organ: String,
+    },
+    /// A period is not a number and a unit.
+    #[error("rule `{rule}`: {source}")]
+    Validity {
+        /// In which rule.
+        rule: String,
+        /// What is wrong.
+        source: crate::units::UnitError,
+    },
+}
+
+impl Keyring for Charter {
+    fn keys_of(&self, principal: &str) -> Option<&[(KeyId, PublicKey)]> {
+        self.principals.get(principal).map(|p| p.keys.as_slice())
+    }
+
+    fn owner_of(&self, fingerprint: &str) -> Option<&str> {
+        self.owners.get(fingerprint).map(String::as_str)
+    }
+}
+
+impl Charter {
+    /// The name that this cluster has in the charter.
+    #[must_use]
+    pub fn cluster_name(&self, uid: &str) -> Option<&str> {
+        self.clusters.iter().find(|(_, u)| *u == uid).map(|(name, _)| name.as_str())
+    }
+
+    /// The impact of an action after the charter raised it; never below `written`.
+    #[must_use]
+    pub fn impact(&self, action: &Action, namespace: &str, written: Impact) -> Impact {
+        let applies = |set: &BTreeSet<String>, value: &str| set.is_empty() || set.contains(value);
+        self.impacts
+            .iter()
+            .filter(|(actions, namespaces, _)| applies(actions, action.name()) && applies(namespaces, namespace))
+            .map(|(_, _, least)| *least)
+            .fold(written, Impact::max)
+    }
+
+    /// Whether every command with one of `actions` in one of `namespaces` (empty: any) is raised above `impact`.
+    pub(super) fn always_above(
+        &self,
+        actions: &BTreeSet<String>,
+        namespaces: &BTreeSet<String>,
+        impact: Impact,
+    ) -> bool {
+        let covers = |floor: &BTreeSet<String>, asked: &BTreeSet<String>| {
+            floor.is_empty() || (!asked.is_empty() && asked.is_subset(floor))
+        };
+        self.impacts.iter().any(|(a, n, least)| *least > impact && covers(a, actions) && covers(n, namespaces))
+    }
+
+    /// Names of all principals of `kind` who hold one of `seats`.
+    pub fn holders<'a>(&'a self, seats: &'a BTreeSet<String>, by: FilledBy) -> impl Iterator<Item = &'a str> {
+        self.principals
+            .iter()
+            .filter(move |(_, p)| by.accepts(p.kind) && !p.seats.is_disjoint(seats))
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Whether the principal holds the seat.
+    #[must_use]
+    pub fn holds(&self, principal: &str, seat: &str) -> bool {
+        self.principals.get(principal).is_some_and(|p| p.seats.contains(seat))
+    }
+
+    /// How many principals a requirement needs: the count, or the share of the eligible ones, rounded up.
+    #[must_use]
+    pub fn needed(&self, requirement: &Requirement) -> u32 {
+        match requirement.amount {
+            Amount::Count(count) => count,
+            Amount::Fraction { numerator, denominator } => {
+                let eligible = self.holders(&requirement.seats, requirement.by).count();
+                let eligible = u64::try_from(eligible).unwrap_or(u64::MAX);
+                let needed = eligible.saturating_mul(u64::from(numerator)).div_ceil(u64::from(denominator.max(1)));
+                // A share of nobody would be zero, and zero seats must never be "nothing to check" (R3).
+                u32::try_from(needed.max(1)).unwrap_or(u32::MAX)
+            }
+        }
+    }
+}
+
+impl FilledBy {
+    /// Whether a principal of this kind may fill the seat.
+    #[must_use]
+    pub fn accepts(self, kind: PrincipalKind) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Person => kind == PrincipalKind::Person,
+        }
+    }
+}
+
+impl Impact {
+    /// Reads the word of the API.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "Normal" => Some(Self::Normal),
+            "High" => Some(Self::High),
+            "Critical" => Some(Self::Critical),
+            _ => None,
+        }
+    }
+
+    /// The word of the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::High => "High",
+            Self::Critical => "Critical",
+        }
+    }
+}
+
+impl Rule {
+    /// How denials cite the rule.
+    #[must_use]
+    pub fn citation(&self) -> String {
+        format!("{}, Article {}", self.name, self.article)
+    }
+}

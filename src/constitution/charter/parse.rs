@@ -1,0 +1,242 @@
+//! Reads the charter of the API into closed types. Admission, controllers, CLI and the fold all go through here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::api::v1alpha1 as api;
+use crate::trust::{KeyType, PublicKey};
+
+use super::super::command::Action;
+use super::{
+    Amount, COMMAND_SIGNAL, Charter, CharterError, FilledBy, Impact, Principal, PrincipalKind, Priority, Requirement,
+    Route, Rule, Scope,
+};
+
+impl TryFrom<&api::Charter> for Charter {
+    type Error = CharterError;
+
+    fn try_from(raw: &api::Charter) -> Result<Self, CharterError> {
+        let api::Charter { clusters, organs, principals, routing, rules, impacts, waivers } = raw;
+        for (place, empty) in [
+            ("clusters", clusters.is_empty()),
+            ("organs", organs.is_empty()),
+            ("principals", principals.is_empty()),
+            ("routing", routing.is_empty()),
+            ("rules", rules.is_empty()),
+        ] {
+            if empty {
+                return Err(CharterError::Empty { place: place.to_owned() });
+            }
+        }
+        let clusters = unique("clusters", clusters.iter().map(|c| (c.name.clone(), c.uid.clone())))?;
+        let organs = parse_organs(organs)?;
+        let mut owners = HashMap::new();
+        let parsed: Vec<_> =
+            principals.iter().map(|p| parse_principal(p, &organs, &mut owners)).collect::<Result<_, _>>()?;
+        let principals = unique("principals", parsed)?;
+        let parsed: Vec<_> = routing.iter().map(|r| parse_route(r, &organs)).collect::<Result<_, _>>()?;
+        let routes = unique("routing", parsed)?;
+        let rules: Vec<Rule> = rules.iter().map(|r| parse_rule(r, &organs, &routes)).collect::<Result<_, _>>()?;
+        unique("rules", rules.iter().map(|r| (r.name.clone(), ())))?;
+        let impacts = impacts.iter().map(parse_impact_floor).collect::<Result<_, _>>()?;
+        let waivers = waivers.iter().map(|w| ((w.finding.clone(), w.subject.clone()), w.reason.clone())).collect();
+        Ok(Self { clusters, organs, principals, routes, rules, impacts, waivers, owners })
+    }
+}
+
+fn unique<V>(
+    place: &'static str,
+    items: impl IntoIterator<Item = (String, V)>,
+) -> Result<BTreeMap<String, V>, CharterError> {
+    let mut map = BTreeMap::new();
+    for (name, value) in items {
+        if map.contains_key(&name) {
+            return Err(CharterError::DuplicateName { place, name });
+        }
+        map.insert(name, value);
+    }
+    Ok(map)
+}
+
+fn parse_organs(raw: &[api::Organ]) -> Result<BTreeMap<String, u32>, CharterError> {
+    let rank = |o: &api::Organ| match u32::try_from(o.rank) {
+        Ok(rank @ 1..) => Ok((o.name.clone(), rank)),
+        _ => Err(CharterError::Choice {
+            place: format!("organ `{}`", o.name),
+            value: o.rank.to_string(),
+            allowed: "the ranks 1 to 99",
+        }),
+    };
+    unique("organs", raw.iter().map(rank).collect::<Result<Vec<_>, _>>()?)
+}
+
+type Organs = BTreeMap<String, u32>;
+
+fn known(place: &str, names: &[String], organs: &Organs) -> Result<BTreeSet<String>, CharterError> {
+    if let Some(organ) = names.iter().find(|n| !organs.contains_key(*n)) {
+        return Err(CharterError::UnknownOrgan { place: place.to_owned(), organ: organ.clone() });
+    }
+    Ok(names.iter().cloned().collect())
+}
+
+fn parse_principal(
+    raw: &api::Principal,
+    organs: &Organs,
+    owners: &mut HashMap<String, String>,
+) -> Result<(String, Principal), CharterError> {
+    let api::Principal { name, kind, keys, seats } = raw;
+    let place = format!("principal `{name}`");
+    let choice = |value: &str, allowed| CharterError::Choice { place: place.clone(), value: value.to_owned(), allowed };
+    let kind = match kind.as_str() {
+        "Person" => PrincipalKind::Person,
+        "Machine" => PrincipalKind::Machine,
+        other => return Err(choice(other, "Person, Machine")),
+    };
+    if keys.is_empty() || seats.is_empty() {
+        return Err(CharterError::Empty { place: format!("{place}: keys or seats") });
+    }
+    let mut parsed = Vec::with_capacity(keys.len());
+    for key in keys {
+        let api::KeySpec { type_, public } = key;
+        let key_type = KeyType::parse(type_).ok_or_else(|| choice(type_, KeyType::CHOICES))?;
+        let key = PublicKey::parse(key_type, public)
+            .map_err(|source| CharterError::Key { principal: name.clone(), source })?;
+        let id = key.id();
+        if let Some(first) = owners.insert(id.to_string(), name.clone()) {
+            return Err(CharterError::SharedKey { first, second: name.clone(), key: id.to_string() });
+        }
+        parsed.push((id, key));
+    }
+    Ok((name.clone(), Principal { kind, keys: parsed, seats: known(&place, seats, organs)? }))
+}
+
+fn parse_route(raw: &api::Route, organs: &Organs) -> Result<(String, Route), CharterError> {
+    let api::Route { signal, from, to, channel: _, priority } = raw;
+    let place = format!("route `{signal}`");
+    if from.is_empty() || to.is_empty() {
+        return Err(CharterError::Empty { place: format!("{place}: from or to") });
+    }
+    let priority = match priority.as_str() {
+        "Low" => Priority::Low,
+        "Medium" => Priority::Medium,
+        "High" => Priority::High,
+        "Critical" => Priority::Critical,
+        other => {
+            return Err(CharterError::Choice {
+                place,
+                value: other.to_owned(),
+                allowed: "Low, Medium, High, Critical",
+            });
+        }
+    };
+    known(&place, to, organs)?;
+    Ok((signal.clone(), Route { from: known(&place, from, organs)?, to: to.clone(), priority }))
+}
+
+fn parse_impact(place: &str, text: &str) -> Result<Impact, CharterError> {
+    Impact::parse(text).ok_or_else(|| CharterError::Choice {
+        place: place.to_owned(),
+        value: text.to_owned(),
+        allowed: "Normal, High, Critical",
+    })
+}
+
+fn parse_actions(place: &str, names: &[String]) -> Result<BTreeSet<String>, CharterError> {
+    match names.iter().find(|n| !Action::NAMES.contains(&n.as_str())) {
+        Some(value) => Err(CharterError::Choice {
+            place: place.to_owned(),
+            value: value.clone(),
+            allowed: "Scale, Restart, Rollback",
+        }),
+        None => Ok(names.iter().cloned().collect()),
+    }
+}
+
+fn parse_impact_floor(raw: &api::ImpactFloor) -> Result<(BTreeSet<String>, BTreeSet<String>, Impact), CharterError> {
+    let api::ImpactFloor { actions, namespaces, at_least } = raw;
+    Ok((parse_actions("impacts", actions)?, namespaces.iter().cloned().collect(), parse_impact("impacts", at_least)?))
+}
+
+fn parse_rule(raw: &api::Rule, organs: &Organs, routes: &BTreeMap<String, Route>) -> Result<Rule, CharterError> {
+    let api::Rule { name, article, match_, author, require, max_validity } = raw;
+    let place = format!("rule `{name}`");
+    let scope = parse_scope(&place, match_)?;
+    let authors = match (&scope, author.is_empty()) {
+        (_, false) => known(&place, author, organs)?,
+        (Scope::Commands { .. }, true) => routes.get(COMMAND_SIGNAL).map(|r| r.from.clone()).unwrap_or_default(),
+        (Scope::Manifests(_), true) => BTreeSet::new(),
+    };
+    if authors.is_empty() {
+        return Err(CharterError::Empty { place: format!("{place}: author") });
+    }
+    if require.is_empty() {
+        return Err(CharterError::Empty { place: format!("{place}: require") });
+    }
+    let require = require.iter().map(|r| parse_requirement(name, r, organs)).collect::<Result<_, _>>()?;
+    let max_validity = max_validity
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|source| CharterError::Validity { rule: name.clone(), source })?;
+    Ok(Rule { name: name.clone(), article: article.clone(), scope, authors, require, max_validity })
+}
+
+fn parse_scope(place: &str, raw: &api::RuleMatch) -> Result<Scope, CharterError> {
+    let api::RuleMatch { actions, manifests, impact, namespaces } = raw;
+    let impact = impact.as_deref().map(|i| parse_impact(place, i)).transpose()?;
+    match (actions.is_empty(), manifests.is_empty()) {
+        (false, true) => Ok(Scope::Commands {
+            actions: parse_actions(place, actions)?,
+            impact,
+            namespaces: namespaces.iter().cloned().collect(),
+        }),
+        (true, false) if impact.is_none() && namespaces.is_empty() => {
+            match manifests.iter().find(|m| *m != "charter") {
+                Some(value) => Err(CharterError::Choice {
+                    place: place.to_owned(),
+                    value: value.clone(),
+                    allowed: "the manifest bodies: charter",
+                }),
+                None => Ok(Scope::Manifests(manifests.iter().cloned().collect())),
+            }
+        }
+        _ => Err(CharterError::Empty { place: format!("{place}: match needs either actions or manifests") }),
+    }
+}
+
+fn parse_requirement(rule: &str, raw: &api::Requirement, organs: &Organs) -> Result<Requirement, CharterError> {
+    let api::Requirement { seat, pool, count, fraction, by } = raw;
+    let shape = || CharterError::RequirementShape { rule: rule.to_owned() };
+    let place = format!("rule `{rule}`");
+    let by = match by.as_deref() {
+        None | Some("Person") => FilledBy::Person,
+        Some("Any") => FilledBy::Any,
+        Some(other) => {
+            return Err(CharterError::Choice { place, value: other.to_owned(), allowed: "Person, Any" });
+        }
+    };
+    let seats = match (seat, pool.is_empty()) {
+        (Some(seat), true) => known(&place, std::slice::from_ref(seat), organs)?,
+        (None, false) => known(&place, pool, organs)?,
+        _ => return Err(shape()),
+    };
+    let amount = match (count, fraction, seat.is_some()) {
+        (Some(count), None, _) => match u32::try_from(*count) {
+            Ok(count @ 1..) => Amount::Count(count),
+            _ => return Err(CharterError::Threshold { rule: rule.to_owned(), value: count.to_string() }),
+        },
+        (None, Some(fraction), false) => parse_fraction(rule, fraction)?,
+        _ => return Err(shape()),
+    };
+    Ok(Requirement { seats, amount, by })
+}
+
+fn parse_fraction(rule: &str, text: &str) -> Result<Amount, CharterError> {
+    let wrong = || CharterError::Threshold { rule: rule.to_owned(), value: text.to_owned() };
+    let (above, below) = text.split_once('/').ok_or_else(wrong)?;
+    let digits = |t: &str| t.bytes().all(|c| c.is_ascii_digit()).then(|| t.parse::<u32>().ok()).flatten();
+    let (numerator, denominator) = (digits(above).ok_or_else(wrong)?, digits(below).ok_or_else(wrong)?);
+    if numerator == 0 || numerator > denominator {
+        return Err(wrong());
+    }
+    Ok(Amount::Fraction { numerator, denominator })
+}

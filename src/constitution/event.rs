@@ -1,0 +1,280 @@
+//! Events: what the entries of the ledger mean to the constitution.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::api::GovernedKind;
+use crate::api::reason::Reason;
+use crate::units::{Digest, LogIndex, UnixSeconds};
+
+use super::decision::{Finding, Verdict};
+use super::facts::{TargetFact, TargetState};
+use super::request::Operation;
+
+/// A thing that happened. The ledger stores it as an entry of the kind [`Event::kind`] with the fields of the variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A request was judged. An allow is a verdict, not yet a fact.
+    Decision(Box<DecisionEvent>),
+    /// A controller saw the object stored.
+    Stored(StoredEvent),
+    /// A piece of a document's text, so that State can be folded from the ledger alone (ADR 0005).
+    Document(DocumentEvent),
+    /// A manifest came into force.
+    Adopt(AdoptEvent),
+    /// An executor is about to act; the command is consumed from here on.
+    EffectBegin(Box<EffectBeginEvent>),
+    /// The action is done.
+    EffectDone(EffectEndEvent),
+    /// The action failed or cannot be told.
+    EffectFailed(EffectEndEvent),
+    /// A writer's key was introduced; the ledger checks it, State ignores it.
+    KeyAdd(KeyEvent),
+}
+
+/// Which object an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ObjectRef {
+    /// `Manifest` or `ControlCommand`.
+    pub kind: String,
+    /// Empty for cluster-scoped kinds.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Name of the object.
+    pub name: String,
+}
+
+/// A charter version by name and digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CharterRef {
+    /// Its version.
+    pub version: u64,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// Who signed what, without the signature's bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignerRef {
+    /// Name in the charter.
+    pub principal: String,
+    /// The verb.
+    pub verb: String,
+    /// The seat.
+    pub seat: String,
+    /// Fingerprint of the key.
+    pub key: String,
+}
+
+/// A judged request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionEvent {
+    /// UID of the admission request.
+    pub request: String,
+    /// What was asked.
+    pub operation: Operation,
+    /// About which object.
+    pub object: ObjectRef,
+    /// Digest of the object, when it could be computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// In a few words what the document would do, for example `Scale Deployment shop/checkout to 3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Who sent the request; recorded, not trusted.
+    pub actor: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Every reason.
+    pub findings: Vec<Finding>,
+    /// Rules of the charter that were applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// Verified signatures; empty when they do not verify.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<SignerRef>,
+    /// The charter in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charter: Option<CharterRef>,
+    /// The time that the decision used.
+    pub now: UnixSeconds,
+    /// The target as the decision saw it.
+    pub target: TargetFact,
+}
+
+/// An object that was seen stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredEvent {
+    /// Which object.
+    pub object: ObjectRef,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its UID.
+    pub uid: String,
+    /// Its resource version.
+    pub resource_version: String,
+}
+
+/// A piece of a document's text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentEvent {
+    /// SHA-256 of the whole text.
+    pub text: Digest,
+    /// Number of this piece, from 0.
+    pub part: u32,
+    /// How many pieces there are.
+    pub parts: u32,
+    /// The piece.
+    pub piece: String,
+}
+
+/// A manifest that came into force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdoptEvent {
+    /// Which object.
+    pub object: ObjectRef,
+    /// Its version.
+    pub version: u64,
+    /// Its digest.
+    pub digest: Digest,
+    /// SHA-256 of its whole canonical text, signatures included, as given by the `document` entries before.
+    pub text: Digest,
+}
+
+/// An executor is about to act.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EffectBeginEvent {
+    /// The command.
+    pub object: ObjectRef,
+    /// Its digest: consumed from here on.
+    pub digest: Digest,
+    /// What is about to be done.
+    pub summary: String,
+    /// The organ that acts; its service account is impersonated.
+    pub executor: String,
+    /// The target right before.
+    pub observed: TargetState,
+    /// The verified signatures that carry it.
+    pub signers: Vec<SignerRef>,
+    /// The charter in force.
+    pub charter: CharterRef,
+    /// The time that the last check used.
+    pub now: UnixSeconds,
+}
+
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectEndEvent {
+    /// The command.
+    pub object: ObjectRef,
+    /// Its digest.
+    pub digest: Digest,
+    /// Index of the `effect.begin`.
+    pub began: LogIndex,
+    /// Why, in one word.
+    pub reason: Reason,
+    /// Why, in a sentence.
+    pub message: String,
+    /// Resource version of the target afterwards, when it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_version: Option<String>,
+}
+
+/// A writer's key. The ledger verifies and uses it; the constitution only shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyEvent {
+    /// The fields as the ledger stores them.
+    pub fields: Map<String, Value>,
+}
+
+/// Why an entry is not an event.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// The fields are not those of the kind.
+    #[error("entry of kind `{kind}` is not readable: {source}")]
+    Fields {
+        /// The kind.
+        kind: String,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The kind is not known to this version.
+    #[error("entry kind `{0}` is not known to this version of miax; use a newer one")]
+    Kind(String),
+}
+
+impl ObjectRef {
+    /// A reference to an object of a governed kind.
+    #[must_use]
+    pub fn new(kind: GovernedKind, namespace: &str, name: &str) -> Self {
+        Self { kind: kind.kind().to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl std::fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kind, namespace, name } = self;
+        if namespace.is_empty() { write!(f, "{kind} {name}") } else { write!(f, "{kind} {namespace}/{name}") }
+    }
+}
+
+impl Event {
+    /// The kind of entry that the ledger stores it as.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Decision(_) => "decision",
+            Self::Stored(_) => "stored",
+            Self::Document(_) => "document",
+            Self::Adopt(_) => "adopt",
+            Self::EffectBegin(_) => "effect.begin",
+            Self::EffectDone(_) => "effect.done",
+            Self::EffectFailed(_) => "effect.failed",
+            Self::KeyAdd(_) => "key.add",
+        }
+    }
+
+    /// The fields of the entry.
+    ///
+    /// # Errors
+    /// [`EventError::Fields`] when a field cannot be written as JSON.
+    pub fn fields(&self) -> Result<Map<String, Value>, EventError> {
+        let value = match self {
+            Self::Decision(e) => serde_json::to_value(e),
+            Self::Stored(e) => serde_json::to_value(e),
+            Self::Document(e) => serde_json::to_value(e),
+            Self::Adopt(e) => serde_json::to_value(e),
+            Self::EffectBegin(e) => serde_json::to_value(e),
+            Self::EffectDone(e) | Self::EffectFailed(e) => serde_json::to_value(e),
+            Self::KeyAdd(e) => Ok(Value::Object(e.fields.clone())),
+        };
+        match value {
+            Ok(Value::Object(map)) => Ok(map),
+            Ok(_) => Ok(Map::new()),
+            Err(source) => Err(EventError::Fields { kind: self.kind().to_owned(), source }),
+        }
+    }
+
+    /// Reads the event that an entry of this kind with these fields stands for.
+    ///
+    /// # Errors
+    /// [`EventError::Kind`] for a kind that this version does not know, [`EventError::Fields`] for wrong fields.
+    pub fn read(kind: &str, fields: Map<String, Value>) -> Result<Self, EventError> {
+        let value = Value::Object(fields);
+        let event = match kind {
+            "decision" => serde_json::from_value(value).map(Self::Decision),
+            "stored" => serde_json::from_value(value).map(Self::Stored),
+            "document" => serde_json::from_value(value).map(Self::Document),
+            "adopt" => serde_json::from_value(value).map(Self::Adopt),
+            "effect.begin" => serde_json::from_value(value).map(Self::EffectBegin),
+            "effect.done" => serde_json::from_value(value).map(Self::EffectDone),
+            "effect.failed" => serde_json::from_value(value).map(Self::EffectFailed),
+            "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),
+            other => return Err(EventError::Kind(other.to_owned())),
+        };
+        event.map_err(|source| EventError::Fields { kind: kind.to_owned(), source })
+    }
+}

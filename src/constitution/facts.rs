@@ -1,0 +1,44 @@
+//! Facts: the inputs of a judgement that are not in the ledger. Those that were used are written into the entry, so that
+//! the decision can be judged again later with the same answer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Digest, UnixSeconds};
+
+/// What is known at the moment of a judgement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The time, read once for the whole decision (R17).
+    pub now: UnixSeconds,
+    /// UID of this cluster's `kube-system` namespace.
+    pub cluster_uid: String,
+    /// Digest of charter version 1, by the operator's configuration; `None` refuses every first charter.
+    pub genesis: Option<Digest>,
+    /// The workload that the command names.
+    pub target: TargetFact,
+}
+
+/// What is known of the workload that a command names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TargetFact {
+    /// The document names no target.
+    NotNamed,
+    /// The view of the cluster is not complete or too old; refuses.
+    Stale,
+    /// There is no such workload.
+    Missing,
+    /// It exists.
+    Found(TargetState),
+}
+
+/// The observed state of a workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetState {
+    /// UID of the object.
+    pub uid: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+}

@@ -1,0 +1,396 @@
+//! The judge: a total function of the request, State and the facts. It never fails; what it cannot judge it refuses.
+
+use serde_json::Value;
+
+use crate::api::GovernedKind;
+use crate::api::reason::Reason;
+use crate::trust::{Verified, VerifiedSignature, canonical_json, sha256};
+
+use super::charter::{COMMAND_SIGNAL, Charter, Rule, Scope};
+use super::command::Command;
+use super::decision::{Decision, Finding, NextStep, SeatView, Verdict};
+use super::document::{Document, DocumentError};
+use super::event::{
+    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, Event, ObjectRef, SignerRef,
+};
+use super::facts::{Facts, TargetFact};
+use super::manifest::Manifest;
+use super::proposal::{EffectPlan, Outcome, Reply};
+use super::request::{Operation, Request};
+use super::rules::{Counted, audience, consumed, quorum, signing_times, target, validity, version, window};
+use super::state::State;
+
+/// Characters of a document's text in one ledger entry. With JSON's escaping an entry stays below its limit of 16 KiB.
+const PIECE: usize = 6000;
+
+/// Judges a request.
+#[must_use]
+pub fn judge(request: &Request, state: &State, facts: &Facts) -> Decision {
+    judge_request(request, state, facts).decision
+}
+
+fn judge_request(request: &Request, state: &State, facts: &Facts) -> Judged {
+    let mut judged = match (request.operation, &request.object) {
+        (Operation::Delete, _) => Judged::bare(judge_delete(request, state)),
+        (Operation::Create | Operation::Update, Some(object)) => judge_object(request, object, state, facts),
+        (Operation::Create | Operation::Update, None) => {
+            Judged::bare(Decision::refusal(Reason::ReviewInvalid, "the review holds no object"))
+        }
+    };
+    judged.decision.charter = state.charter().map(|c| c.reference.clone());
+    judged
+}
+
+/// Judges a stored object again, as the executor does right before it acts and `miax verify` does offline.
+#[must_use]
+pub fn recheck(object: &Value, kind: GovernedKind, state: &State, facts: &Facts) -> Decision {
+    let mut judged = match kind {
+        GovernedKind::ControlCommand => judge_command(object, state, facts),
+        GovernedKind::Manifest => judge_manifest(object, state, facts),
+    };
+    judged.decision.charter = state.charter().map(|c| c.reference.clone());
+    judged.decision
+}
+
+/// A decision with what the ledger entry says beside it.
+struct Judged {
+    decision: Decision,
+    summary: Option<String>,
+    signers: Vec<SignerRef>,
+}
+
+impl Judged {
+    fn bare(decision: Decision) -> Self {
+        Self { decision, summary: None, signers: Vec::new() }
+    }
+
+    fn refused(findings: Vec<Finding>) -> Self {
+        Self::of(findings, None, &[])
+    }
+
+    /// Allowed when there is no finding.
+    fn of(findings: Vec<Finding>, document: Option<&Document>, signatures: &[VerifiedSignature]) -> Self {
+        let (verdict, findings) = if findings.is_empty() {
+            let message = "all seats are filled by different people".to_owned();
+            (Verdict::Allow, vec![Finding { reason: Reason::QuorumComplete, message, rule: None, next: None }])
+        } else {
+            (Verdict::Deny, findings)
+        };
+        let digest = document.map(|d| d.digest);
+        let decision =
+            Decision { verdict, findings, digest, rules: Vec::new(), seats: Vec::new(), charter: None, recorded: true };
+        Self { decision, summary: None, signers: signatures.iter().map(signer).collect() }
+    }
+}
+
+fn signer(signature: &VerifiedSignature) -> SignerRef {
+    SignerRef {
+        principal: signature.principal().to_owned(),
+        verb: signature.verb().as_str().to_owned(),
+        seat: signature.seat().to_owned(),
+        key: signature.key().to_string(),
+    }
+}
+
+fn judge_delete(request: &Request, state: &State) -> Decision {
+    let in_force =
+        state.charter().is_some_and(|c| request.kind == GovernedKind::Manifest && c.object.name == request.name);
+    if in_force {
+        let message = format!("`{}` is the charter in force; only its next version can replace it", request.name);
+        return Decision::refusal(Reason::CharterInForce, message);
+    }
+    let mut decision =
+        Decision::refusal(Reason::DeletionAllowed, "what happened stays in the ledger, and a used command stays used");
+    decision.verdict = Verdict::Allow;
+    decision
+}
+
+fn judge_object(request: &Request, object: &Value, state: &State, facts: &Facts) -> Judged {
+    if request.operation == Operation::Update
+        && let Some(judged) = judge_change(request, object)
+    {
+        return judged;
+    }
+    match request.kind {
+        GovernedKind::ControlCommand => judge_command(object, state, facts),
+        GovernedKind::Manifest => judge_manifest(object, state, facts),
+    }
+}
+
+/// What an update may change: nothing that is signed, and signatures only by addition. `None` means: signatures were
+/// added, judge the object.
+fn judge_change(request: &Request, object: &Value) -> Option<Judged> {
+    let old = request.old.as_ref()?;
+    if old.get("spec") == object.get("spec") {
+        // Labels, annotations, finalizers and owner references have no authority; syncers and the garbage collector
+        // change them for ever, also on objects that have expired (R30).
+        let message = "nothing that is signed changed".to_owned();
+        let mut judged = Judged::of(Vec::new(), None, &[]);
+        judged.decision.findings = vec![Finding { reason: Reason::Unchanged, message, rule: None, next: None }];
+        judged.decision.recorded = false;
+        return Some(judged);
+    }
+    let without_signatures = |value: &Value| {
+        let mut spec = value.get("spec").cloned().unwrap_or_default();
+        let signatures = spec.as_object_mut().and_then(|map| map.remove("signatures"));
+        (spec, signatures.and_then(|s| s.as_array().cloned()).unwrap_or_default())
+    };
+    let (old_spec, old_signatures) = without_signatures(old);
+    let (new_spec, new_signatures) = without_signatures(object);
+    let refuse = |reason, message: &str, next: &str| {
+        let next = Some(NextStep::Do(next.to_owned()));
+        Some(Judged::refused(vec![Finding { reason, message: message.to_owned(), rule: None, next }]))
+    };
+    if old_spec != new_spec {
+        let next = "create a new object under another name";
+        return refuse(Reason::SpecImmutable, "the signed part of a stored object cannot change", next);
+    }
+    if old_signatures.iter().any(|s| !new_signatures.contains(s)) {
+        let next = "add an objection or a withdrawal instead: miax object, miax withdraw";
+        return refuse(Reason::SignatureRemoved, "a signature was changed or removed", next);
+    }
+    None
+}
+
+fn judge_command(object: &Value, state: &State, facts: &Facts) -> Judged {
+    let command = match Command::read(object) {
+        Ok(command) => command,
+        Err(error) => return Judged::refused(vec![error.into()]),
+    };
+    let Some(in_force) = state.charter() else {
+        let message = "no charter is in force; submit the one that the operator was started for first";
+        return Judged::refused(vec![DocumentError::new(Reason::NoCharter, message).into()]);
+    };
+    let document = &command.document;
+    let charter = &in_force.charter;
+    let mut findings: Vec<Finding> = Vec::new();
+    findings.extend(consumed(&document.digest, state));
+    findings.extend(window(document, facts.now));
+    findings.extend(audience(document, charter, &facts.cluster_uid));
+    if facts.now >= in_force.expires_at {
+        let message = format!("the charter in force expired at {}; adopt its next version", in_force.expires_at);
+        findings.push(DocumentError::new(Reason::CharterExpired, message).into());
+    }
+    findings.extend(target(&command, &facts.target));
+    let rules = command_rules(&command, charter);
+    if rules.is_empty() {
+        let impact = charter.impact(&command.action, &command.target.namespace, command.impact);
+        let message = format!("no rule covers {} with the impact {}", command.action.name(), impact.as_str());
+        findings.push(DocumentError::new(Reason::NoRuleMatches, message).into());
+    }
+    let names = rules.iter().map(|r| r.name.clone()).collect();
+    let (signatures, counted) = check_signatures(document, &rules, charter, facts, &mut findings);
+    let mut judged = Judged::of(findings, Some(document), &signatures);
+    judged.summary = Some(command.summary());
+    judged.decision.rules = names;
+    judged.decision.seats = counted;
+    judged
+}
+
+/// Every rule that matches; all must be satisfied.
+fn command_rules<'a>(command: &Command, charter: &'a Charter) -> Vec<&'a Rule> {
+    let raised = charter.impact(&command.action, &command.target.namespace, command.impact);
+    charter
+        .rules
+        .iter()
+        .filter(|rule| match &rule.scope {
+            Scope::Commands { actions, impact, namespaces } => {
+                actions.contains(command.action.name())
+                    && impact.is_none_or(|i| i == raised)
+                    && (namespaces.is_empty() || namespaces.contains(&command.target.namespace))
+            }
+            Scope::Manifests(_) => false,
+        })
+        .collect()
+}
+
+/// Verifies and counts. Findings are added; the seats are for people to see.
+fn check_signatures(
+    document: &Document,
+    rules: &[&Rule],
+    charter: &Charter,
+    facts: &Facts,
+    findings: &mut Vec<Finding>,
+) -> (Vec<VerifiedSignature>, Vec<SeatView>) {
+    if document.signatures.is_empty() {
+        findings.push(unsigned(document, rules));
+    }
+    let verified: Verified<()> = match document.verify((), charter) {
+        Ok(verified) => verified,
+        Err(wrong) => {
+            findings.extend(wrong);
+            return (Vec::new(), Vec::new());
+        }
+    };
+    let signatures = verified.signatures();
+    findings.extend(signing_times(document, signatures, facts.now));
+    findings.extend(rules.iter().filter_map(|rule| validity(document, rule, signatures, facts.now)));
+    let Counted { findings: counted, seats } = quorum(document, rules, charter, signatures);
+    // "Unsigned" says it all; that author and seats are missing too would only be noise.
+    if !document.signatures.is_empty() {
+        findings.extend(counted);
+    }
+    (signatures.to_vec(), seats)
+}
+
+fn unsigned(document: &Document, rules: &[&Rule]) -> Finding {
+    let author = rules.iter().flat_map(|r| r.authors.iter()).next();
+    let next = author.map(|seat| NextStep::Run(format!("miax sign -f {}.yaml --seat {seat}", document.object.name)));
+    Finding { reason: Reason::Unsigned, message: "it carries no signature".to_owned(), rule: None, next }
+}
+
+fn judge_manifest(object: &Value, state: &State, facts: &Facts) -> Judged {
+    let manifest = match Manifest::read(object) {
+        Ok(manifest) => manifest,
+        Err(error) => return Judged::refused(vec![error.into()]),
+    };
+    let document = &manifest.document;
+    let mut findings: Vec<Finding> = Vec::new();
+    findings.extend(version(&manifest, state, facts));
+    findings.extend(window(document, facts.now));
+    findings.extend(audience(document, &manifest.charter, &facts.cluster_uid));
+    findings.extend(authority(&manifest));
+    findings.extend(super::lint::lint(&manifest.charter).into_iter().filter(|f| f.blocks()).map(Finding::from));
+    // An amendment is judged by the charter in force and by its own rules: old and new quorum, as a TUF root rotates.
+    let current = state.charter().map(|c| &c.charter);
+    let charters: Vec<&Charter> = current.into_iter().chain([&manifest.charter]).collect();
+    let mut signatures = Vec::new();
+    let mut seats = Vec::new();
+    let mut names = Vec::new();
+    for charter in charters {
+        let rules = manifest_rules(charter);
+        if rules.is_empty() {
+            let message = "no rule covers manifests with the body charter";
+            findings.push(DocumentError::new(Reason::NoRuleMatches, message).into());
+        }
+        names.extend(rules.iter().map(|r| r.name.clone()));
+        (signatures, seats) = check_signatures(document, &rules, charter, facts, &mut findings);
+    }
+    findings.dedup();
+    names.dedup();
+    let mut judged = Judged::of(findings, Some(document), &signatures);
+    judged.summary = Some(manifest.summary());
+    judged.decision.rules = names;
+    judged.decision.seats = seats;
+    judged
+}
+
+fn manifest_rules(charter: &Charter) -> Vec<&Rule> {
+    let matches = |rule: &&Rule| match &rule.scope {
+        Scope::Manifests(bodies) => bodies.contains("charter"),
+        Scope::Commands { .. } => false,
+    };
+    charter.rules.iter().filter(matches).collect()
+}
+
+/// Charters stand under the authority of the highest organ (Article I).
+fn authority(manifest: &Manifest) -> Option<Finding> {
+    let rank = manifest.charter.organs.get(&manifest.authority);
+    if rank == Some(&super::charter::ROOT_RANK) {
+        return None;
+    }
+    let message = format!("a charter stands under the organ of rank 1, not under `{}`", manifest.authority);
+    Some(DocumentError::new(Reason::AuthorityWrong, message).into())
+}
+
+/// Judges a request and makes its entry.
+pub(super) fn review(request: &Request, state: &State, facts: &Facts) -> Outcome {
+    if let Some((index, decision)) = state.judged(&request.uid) {
+        return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(decision)) };
+    }
+    let Judged { decision, summary, signers } = judge_request(request, state, facts);
+    if !decision.recorded {
+        return Outcome { events: Vec::new(), reply: Reply::Judged(Box::new(decision)) };
+    }
+    let event = DecisionEvent {
+        request: request.uid.clone(),
+        operation: request.operation,
+        object: ObjectRef::new(request.kind, &request.namespace, &request.name),
+        digest: decision.digest,
+        summary,
+        actor: request.actor.clone(),
+        verdict: decision.verdict,
+        findings: decision.findings.clone(),
+        rules: decision.rules.clone(),
+        signers,
+        charter: decision.charter.clone(),
+        now: facts.now,
+        target: facts.target.clone(),
+    };
+    Outcome { events: vec![Event::Decision(Box::new(event))], reply: Reply::Judged(Box::new(decision)) }
+}
+
+fn refuse(decision: Decision) -> Outcome {
+    Outcome { events: Vec::new(), reply: Reply::Judged(Box::new(decision)) }
+}
+
+/// Brings a stored manifest into force: judged again, then its text in pieces and the adoption, in one block.
+pub(super) fn adopt(object: &Value, state: &State, facts: &Facts) -> Outcome {
+    let Judged { decision, .. } = judge_manifest(object, state, facts);
+    let known = state.charter().zip(decision.digest).is_some_and(|(c, digest)| c.reference.digest == digest);
+    if known {
+        return Outcome { events: Vec::new(), reply: Reply::Done };
+    }
+    if !decision.is_allowed() {
+        return refuse(decision);
+    }
+    let signed_parts = serde_json::json!({
+        "apiVersion": object.get("apiVersion"),
+        "kind": object.get("kind"),
+        "metadata": {"name": object.pointer("/metadata/name")},
+        "spec": object.get("spec"),
+    });
+    let (Ok(manifest), Ok(bytes)) = (Manifest::read(object), canonical_json(&signed_parts)) else {
+        return refuse(Decision::refusal(Reason::RuleFailed, "the manifest cannot be written into the ledger"));
+    };
+    let text = sha256(bytes.as_slice());
+    let whole = String::from_utf8_lossy(bytes.as_slice()).into_owned();
+    let mut events = pieces(&whole, text);
+    events.push(Event::Adopt(AdoptEvent {
+        object: manifest.document.object.clone(),
+        version: manifest.version,
+        digest: manifest.document.digest,
+        text,
+    }));
+    Outcome { events, reply: Reply::Done }
+}
+
+fn pieces(whole: &str, text: crate::units::Digest) -> Vec<Event> {
+    let chars: Vec<char> = whole.chars().collect();
+    let parts = u32::try_from(chars.len().div_ceil(PIECE)).unwrap_or(u32::MAX);
+    chars
+        .chunks(PIECE)
+        .zip(0..)
+        .map(|(piece, part)| Event::Document(DocumentEvent { text, part, parts, piece: piece.iter().collect() }))
+        .collect()
+}
+
+/// Begins the action of a stored command: judged again, then consumed.
+pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
+    let Judged { decision, summary, signers } = judge_command(object, state, facts);
+    if !decision.is_allowed() {
+        return refuse(decision);
+    }
+    let (Ok(command), Some(in_force), TargetFact::Found(observed)) =
+        (Command::read(object), state.charter(), &facts.target)
+    else {
+        return refuse(Decision::refusal(Reason::RuleFailed, "the command was allowed but cannot be begun"));
+    };
+    let Some(executor) = in_force.charter.routes.get(COMMAND_SIGNAL).and_then(|r| r.to.first()) else {
+        let message = format!("the charter routes the signal {COMMAND_SIGNAL} to nobody");
+        return refuse(Decision::refusal(Reason::NoRuleMatches, message));
+    };
+    let begin = EffectBeginEvent {
+        object: command.document.object.clone(),
+        digest: command.document.digest,
+        summary: summary.unwrap_or_default(),
+        executor: executor.clone(),
+        observed: observed.clone(),
+        signers,
+        charter: CharterRef { version: in_force.reference.version, digest: in_force.reference.digest },
+        now: facts.now,
+    };
+    let plan =
+        EffectPlan { digest: begin.digest, action: command.action, target: command.target, begin: begin.clone() };
+    Outcome { events: vec![Event::EffectBegin(Box::new(begin))], reply: Reply::Begin(Box::new(plan)) }
+}

@@ -1,0 +1,224 @@
+//! Charter lint: what a charter should not be, found before it is in force. The same findings are enforced at admission,
+//! unless the charter itself waives one by name with a reason, so that the waiver is signed with it.
+
+use std::collections::BTreeSet;
+
+use crate::api::reason::Reason;
+
+use super::charter::{Amount, Charter, FilledBy, Impact, PrincipalKind, Rule, Scope};
+use super::count::is_satisfiable;
+use super::decision::{Finding, NextStep};
+
+/// The kinds of finding; the word is what a waiver names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LintName {
+    /// The loss of one key makes a rule impossible to satisfy.
+    LostKeyBlocksRule,
+    /// No rule covers the next charter.
+    NoPathToAmend,
+    /// One person, with the machines, satisfies a rule alone.
+    OnePersonSatisfiesRule,
+    /// Nobody holds a seat of the organ.
+    OrganWithoutHolders,
+    /// A rule needs more people than there are.
+    RuleImpossible,
+    /// A rule never matches anything.
+    RuleUnreachable,
+}
+
+/// How much a finding weighs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LintLevel {
+    /// The charter is refused.
+    Error,
+    /// Worth knowing.
+    Warning,
+    /// The signers accept it for this reason.
+    Waived(String),
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LintFinding {
+    /// Which one.
+    pub name: LintName,
+    /// What it is about: the name of a rule or an organ.
+    pub subject: String,
+    /// One sentence for people.
+    pub message: String,
+    /// How much it weighs.
+    pub level: LintLevel,
+}
+
+impl LintName {
+    /// Every name.
+    pub const ALL: [Self; 6] = [
+        Self::LostKeyBlocksRule,
+        Self::NoPathToAmend,
+        Self::OnePersonSatisfiesRule,
+        Self::OrganWithoutHolders,
+        Self::RuleImpossible,
+        Self::RuleUnreachable,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LostKeyBlocksRule => "LostKeyBlocksRule",
+            Self::NoPathToAmend => "NoPathToAmend",
+            Self::OnePersonSatisfiesRule => "OnePersonSatisfiesRule",
+            Self::OrganWithoutHolders => "OrganWithoutHolders",
+            Self::RuleImpossible => "RuleImpossible",
+            Self::RuleUnreachable => "RuleUnreachable",
+        }
+    }
+}
+
+impl LintFinding {
+    /// Whether the charter is refused for it.
+    #[must_use]
+    pub fn blocks(&self) -> bool {
+        self.level == LintLevel::Error
+    }
+}
+
+impl From<LintFinding> for Finding {
+    fn from(lint: LintFinding) -> Self {
+        let LintFinding { name, subject, message, level: _ } = lint;
+        Self {
+            reason: Reason::CharterLint,
+            message: format!("{} ({subject}): {message}", name.as_str()),
+            rule: None,
+            next: Some(NextStep::Do(
+                "change the charter, or accept the finding in spec.body.charter.waivers with a reason".to_owned(),
+            )),
+        }
+    }
+}
+
+/// All findings, in the order of the charter.
+#[must_use]
+pub fn lint(charter: &Charter) -> Vec<LintFinding> {
+    let mut findings = organs_without_holders(charter);
+    for rule in &charter.rules {
+        findings.extend(lint_rule(rule, charter));
+    }
+    let amends = |rule: &Rule| match &rule.scope {
+        Scope::Manifests(bodies) => bodies.contains("charter"),
+        Scope::Commands { .. } => false,
+    };
+    if !charter.rules.iter().any(amends) {
+        let message = "no rule matches manifests with the body charter, so this charter could never be replaced";
+        findings.push(error(LintName::NoPathToAmend, "rules", message.to_owned()));
+    }
+    findings.into_iter().map(|f| waive(f, charter)).collect()
+}
+
+fn error(name: LintName, subject: &str, message: String) -> LintFinding {
+    LintFinding { name, subject: subject.to_owned(), message, level: LintLevel::Error }
+}
+
+fn waive(finding: LintFinding, charter: &Charter) -> LintFinding {
+    let key = (finding.name.as_str().to_owned(), finding.subject.clone());
+    match charter.waivers.get(&key) {
+        Some(reason) => LintFinding { level: LintLevel::Waived(reason.clone()), ..finding },
+        None => finding,
+    }
+}
+
+fn organs_without_holders(charter: &Charter) -> Vec<LintFinding> {
+    let used: BTreeSet<&str> = charter
+        .rules
+        .iter()
+        .flat_map(|r| r.authors.iter().chain(r.require.iter().flat_map(|q| q.seats.iter())))
+        .map(String::as_str)
+        .collect();
+    let empty = charter.organs.keys().filter(|o| !charter.principals.values().any(|p| p.seats.contains(*o)));
+    empty
+        .map(|organ| {
+            let used = used.contains(organ.as_str());
+            let (level, message) = match used {
+                true => (LintLevel::Error, "rules name it, but nobody holds a seat of it"),
+                false => (LintLevel::Warning, "nobody holds a seat of it; no rule needs one"),
+            };
+            LintFinding {
+                name: LintName::OrganWithoutHolders,
+                subject: organ.clone(),
+                message: message.to_owned(),
+                level,
+            }
+        })
+        .collect()
+}
+
+fn lint_rule(rule: &Rule, charter: &Charter) -> Vec<LintFinding> {
+    let mut findings = Vec::new();
+    if is_unreachable(rule, charter) {
+        let message = "every command that it could match is raised to a higher impact".to_owned();
+        findings.push(error(LintName::RuleUnreachable, &rule.name, message));
+    }
+    if !is_satisfiable(rule, charter, &|_| true) {
+        findings.push(error(LintName::RuleImpossible, &rule.name, impossible(rule, charter)));
+        // A rule that all people together cannot satisfy is trivially blocked by any lost key too.
+        return findings;
+    }
+    let critical: Vec<&str> = charter
+        .principals
+        .iter()
+        .filter(|(_, p)| p.keys.len() == 1)
+        .map(|(name, _)| name.as_str())
+        .filter(|lost| !is_satisfiable(rule, charter, &|name| name != *lost))
+        .collect();
+    if !critical.is_empty() {
+        let message = format!(
+            "if one key of {} is lost, nobody can satisfy the rule; add a holder or a second key",
+            critical.join(", ")
+        );
+        findings.push(error(LintName::LostKeyBlocksRule, &rule.name, message));
+    }
+    let is_machine = |name: &str| charter.principals.get(name).is_some_and(|p| p.kind == PrincipalKind::Machine);
+    let alone: Vec<&str> = charter
+        .principals
+        .iter()
+        .filter(|(_, p)| p.kind == PrincipalKind::Person)
+        .map(|(name, _)| name.as_str())
+        .filter(|only| is_satisfiable(rule, charter, &|name| name == *only || is_machine(name)))
+        .collect();
+    if !alone.is_empty() {
+        let message = format!("{} could satisfy the rule alone, with a machine as the author", alone.join(" or "));
+        findings.push(error(LintName::OnePersonSatisfiesRule, &rule.name, message));
+    }
+    findings
+}
+
+fn impossible(rule: &Rule, charter: &Charter) -> String {
+    let demand: Vec<String> = rule
+        .require
+        .iter()
+        .map(|r| {
+            let seats = r.seats.iter().cloned().collect::<Vec<_>>().join(" + ");
+            let holders = charter.holders(&r.seats, r.by).count();
+            match r.amount {
+                Amount::Count(count) => format!("{seats}: {count} of {holders}"),
+                Amount::Fraction { numerator, denominator } => {
+                    format!("{seats}: {numerator}/{denominator} of {holders}")
+                }
+            }
+        })
+        .collect();
+    let authors = charter.holders(&rule.authors, FilledBy::Any).count();
+    format!(
+        "all people together cannot satisfy it, each filling one seat and the author none ({}; {authors} who may author)",
+        demand.join(", ")
+    )
+}
+
+fn is_unreachable(rule: &Rule, charter: &Charter) -> bool {
+    match &rule.scope {
+        Scope::Commands { actions, impact: Some(impact), namespaces } => {
+            *impact < Impact::Critical && charter.always_above(actions, namespaces, *impact)
+        }
+        Scope::Commands { impact: None, .. } | Scope::Manifests(_) => false,
+    }
+}

@@ -1,0 +1,58 @@
+//! A manifest as closed types.
+
+use serde_json::Value;
+
+use crate::api::GovernedKind;
+use crate::api::reason::Reason;
+use crate::api::v1alpha1::{ManifestBody, ManifestSpec};
+
+use super::charter::Charter;
+use super::document::{Document, DocumentError, read};
+
+/// A manifest, parsed. Its body is a charter: the only body that this version knows.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// What every signed document carries.
+    pub document: Document,
+    /// Name of the document; all its versions share it.
+    pub id: String,
+    /// Its version.
+    pub version: u64,
+    /// The organ under whose authority it stands.
+    pub authority: String,
+    /// The charter.
+    pub charter: Charter,
+}
+
+impl Manifest {
+    /// Reads the whole object. Admission, controller, fold and CLI call this one function.
+    ///
+    /// # Errors
+    /// [`DocumentError`] with the reason: a malformed document, a name that is not `<id>-v<version>`, a charter that
+    /// cannot be understood.
+    pub fn read(object: &Value) -> Result<Self, DocumentError> {
+        let (document, spec) = read::<ManifestSpec, _>(object, GovernedKind::Manifest, |s| {
+            (&s.audience, None, &s.expires_at, &s.signatures)
+        })?;
+        let ManifestBody { charter } = &spec.body;
+        let charter = charter.as_ref().ok_or_else(|| {
+            DocumentError::new(Reason::FieldInvalid, "spec.body must hold exactly one document: charter")
+        })?;
+        let version = u64::try_from(spec.version).ok().filter(|v| *v > 0).ok_or_else(|| {
+            DocumentError::new(Reason::FieldInvalid, format!("spec.version is {}; it must be at least 1", spec.version))
+        })?;
+        let expected = format!("{}-v{version}", spec.id);
+        if document.object.name != expected {
+            let message = format!("metadata.name is `{}`; it must be `{expected}`", document.object.name);
+            return Err(DocumentError::new(Reason::NameInvalid, message));
+        }
+        let charter = Charter::try_from(charter).map_err(|e| DocumentError::new(Reason::CharterLint, e.to_string()))?;
+        Ok(Self { document, id: spec.id, version, authority: spec.authority, charter })
+    }
+
+    /// What it is, in a few words.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        format!("charter {} version {}", self.id, self.version)
+    }
+}

@@ -1,0 +1,36 @@
+//! What is allowed: the charter as closed types, State as a fold of events, and the judge.
+//!
+//! Must not: read a clock, a file, the network or the environment, use randomness, or know how the ledger orders bytes.
+//! Everything that is not in the ledger arrives as [`Facts`].
+
+mod charter;
+mod command;
+mod count;
+mod decision;
+mod document;
+mod event;
+mod facts;
+mod judge;
+mod lint;
+mod manifest;
+mod proposal;
+mod request;
+mod rules;
+mod state;
+
+pub use charter::{Charter, CharterError, Impact, PrincipalKind, Priority};
+pub use command::{Action, Command, Target, WorkloadKind};
+pub use count::{Quorum, Vacancy};
+pub use decision::{Decision, Finding, NextStep, SeatView, Verdict};
+pub use document::{Document, DocumentError};
+pub use event::{
+    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, Event, EventError,
+    KeyEvent, ObjectRef, SignerRef, StoredEvent,
+};
+pub use facts::{Facts, TargetFact, TargetState};
+pub use judge::{judge, recheck};
+pub use lint::{LintFinding, LintLevel, LintName, lint};
+pub use manifest::Manifest;
+pub use proposal::{Effect, EffectPlan, Outcome, Proposal, Reply, deliberate};
+pub use request::{Operation, Request};
+pub use state::{CommandState, State, StateError};

@@ -1,0 +1,84 @@
+//! Proposals: everything that can lead to an entry. The sequencer judges them one after another against State as it
+//! grows, so that a decision and its entry can never disagree.
+
+use serde_json::Value;
+
+use crate::units::{Digest, LogIndex};
+
+use super::command::{Action, Target};
+use super::decision::Decision;
+use super::event::{EffectBeginEvent, EffectEndEvent, Event, StoredEvent};
+use super::facts::Facts;
+use super::request::Request;
+use super::state::State;
+
+/// Something that may become an entry.
+#[derive(Clone, Debug)]
+pub enum Proposal {
+    /// Judge a request and record the verdict.
+    Review(Box<Request>),
+    /// Record that an object was seen stored. Nothing happens when it is recorded already.
+    Stored(StoredEvent),
+    /// Bring a stored manifest into force; the whole object, judged again. Nothing happens when it is in force already.
+    Adopt(Box<Value>),
+    /// Begin the action of a stored command; the whole object, judged again. Refused when it is consumed.
+    Begin(Box<Value>),
+    /// Record how an action ended. Refused when it did not begin or has ended already.
+    End(Effect),
+}
+
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is done.
+    Done(EffectEndEvent),
+    /// It failed, or it cannot be told.
+    Failed(EffectEndEvent),
+}
+
+/// What the executor shall do: everything comes from verified bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EffectPlan {
+    /// Digest of the command.
+    pub digest: Digest,
+    /// The action.
+    pub action: Action,
+    /// The workload, with its namespace.
+    pub target: Target,
+    /// What `effect.begin` says.
+    pub begin: EffectBeginEvent,
+}
+
+/// What the proposer learns.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The entries to append, in this order, in one block. None for what is not recorded.
+    pub events: Vec<Event>,
+    /// The answer to give once they are durable.
+    pub reply: Reply,
+}
+
+/// The answer to a proposal.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// The judgement; for [`Proposal::Review`], and for a refused [`Proposal::Adopt`] or [`Proposal::Begin`].
+    Judged(Box<Decision>),
+    /// The same request was judged before, at this index.
+    JudgedBefore(LogIndex, Box<Decision>),
+    /// Go ahead with this action.
+    Begin(Box<EffectPlan>),
+    /// Recorded, or recorded before.
+    Done,
+}
+
+/// Decides what a proposal leads to: total, pure, and the only place where events are made.
+#[must_use]
+pub fn deliberate(proposal: &Proposal, state: &State, facts: &Facts) -> Outcome {
+    match proposal {
+        Proposal::Review(request) => super::judge::review(request, state, facts),
+        Proposal::Stored(event) => state.observe_stored(event),
+        Proposal::Adopt(object) => super::judge::adopt(object, state, facts),
+        Proposal::Begin(object) => super::judge::begin(object, state, facts),
+        Proposal::End(effect) => state.end_effect(effect),
+    }
+}

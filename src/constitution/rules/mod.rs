@@ -1,0 +1,16 @@
+//! The rules that the engine always applies to a signed document, beside those that the charter writes. Each gives its
+//! findings; all are run, and every finding is reported.
+
+mod audience;
+mod consumed;
+mod quorum;
+mod target;
+mod validity;
+mod version;
+
+pub(super) use audience::audience;
+pub(super) use consumed::consumed;
+pub(super) use quorum::{Counted, quorum};
+pub(super) use target::target;
+pub(super) use validity::{signing_times, validity, window};
+pub(super) use version::version;

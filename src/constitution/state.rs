@@ -1,0 +1,287 @@
+//! State: what the ledger's events add up to. It is computed only by [`State::apply`], on every replica and offline, and
+//! is the only memory that a judgement has.
+
+use std::sync::Arc;
+
+use crate::trust::{parse_json_strict, sha256};
+use crate::units::{Digest, LogIndex, UnixSeconds};
+
+use super::charter::Charter;
+use super::decision::Decision;
+use super::event::{
+    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, Event, ObjectRef,
+    StoredEvent,
+};
+use super::manifest::Manifest;
+use super::proposal::{Effect, Outcome, Reply};
+
+/// How many judged requests are remembered by UID, so that a repeated question is recorded once. The API server repeats a
+/// question within its timeout, so this is hours of memory at a usual rate.
+const REMEMBERED_REQUESTS: usize = 4096;
+
+/// The charter that is in force.
+#[derive(Debug)]
+pub struct InForce {
+    /// Its object.
+    pub object: ObjectRef,
+    /// Its name, shared by all its versions.
+    pub id: String,
+    /// Version and digest.
+    pub reference: CharterRef,
+    /// When it ends.
+    pub expires_at: UnixSeconds,
+    /// The index of its `adopt` entry.
+    pub since: LogIndex,
+    /// The charter itself.
+    pub charter: Charter,
+}
+
+/// Where a command stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandState {
+    /// Judged and allowed.
+    Allowed {
+        /// Index of the decision.
+        index: LogIndex,
+    },
+    /// An executor began; the command is consumed.
+    Running {
+        /// Index of `effect.begin`.
+        index: LogIndex,
+        /// What was begun.
+        begin: Arc<EffectBeginEvent>,
+    },
+    /// The action is done.
+    Done {
+        /// Index of `effect.done`.
+        index: LogIndex,
+        /// How it ended.
+        end: Arc<EffectEndEvent>,
+    },
+    /// The action failed or cannot be told.
+    Failed {
+        /// Index of `effect.failed`.
+        index: LogIndex,
+        /// How it ended.
+        end: Arc<EffectEndEvent>,
+    },
+}
+
+/// What the ledger's events add up to. Cheap to copy: the copy shares everything until it changes.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    charter: Option<Arc<InForce>>,
+    documents: imbl::OrdMap<Digest, imbl::Vector<Arc<DocumentEvent>>>,
+    commands: imbl::HashMap<Digest, CommandState>,
+    stored: imbl::HashMap<(ObjectRef, Digest), Arc<str>>,
+    judged: imbl::HashMap<String, (LogIndex, Arc<DecisionEvent>)>,
+    judged_order: imbl::Vector<String>,
+    next: LogIndex,
+}
+
+/// Why an event does not fit to what came before. The ledger that holds it is broken: nothing is allowed any more.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The text of an adopted document is not complete.
+    #[error("entry {index}: the text {text} of the adopted document is not complete")]
+    DocumentIncomplete {
+        /// Index of the entry.
+        index: LogIndex,
+        /// Digest of the text.
+        text: Digest,
+    },
+    /// The text of an adopted document is not the document that the entry names.
+    #[error("entry {index}: the adopted document is not what its entry says: {what}")]
+    DocumentWrong {
+        /// Index of the entry.
+        index: LogIndex,
+        /// What is wrong.
+        what: String,
+    },
+    /// An effect ended that had not begun, or began twice.
+    #[error("entry {index}: the effect of {digest} is out of order")]
+    EffectOrder {
+        /// Index of the entry.
+        index: LogIndex,
+        /// Digest of the command.
+        digest: Digest,
+    },
+    /// The index is not the next one.
+    #[error("entry {index} was applied, but entry {expected} comes next")]
+    Index {
+        /// Index of the entry.
+        index: LogIndex,
+        /// The one that should have come.
+        expected: LogIndex,
+    },
+}
+
+impl State {
+    /// The charter in force, if there is one.
+    #[must_use]
+    pub fn charter(&self) -> Option<&InForce> {
+        self.charter.as_deref()
+    }
+
+    /// Where a command stands, by its digest; `None` when it was never allowed.
+    #[must_use]
+    pub fn command(&self, digest: &Digest) -> Option<&CommandState> {
+        self.commands.get(digest)
+    }
+
+    /// Commands whose effect began and has not ended: what an executor must resolve after a crash.
+    pub fn running(&self) -> impl Iterator<Item = (&Digest, &Arc<EffectBeginEvent>, LogIndex)> {
+        self.commands.iter().filter_map(|(digest, state)| match state {
+            CommandState::Running { index, begin } => Some((digest, begin, *index)),
+            CommandState::Allowed { .. } | CommandState::Done { .. } | CommandState::Failed { .. } => None,
+        })
+    }
+
+    /// The index of the next entry.
+    #[must_use]
+    pub fn next_index(&self) -> LogIndex {
+        self.next
+    }
+
+    /// The judgement of a request that was judged before, by its UID.
+    #[must_use]
+    pub fn judged(&self, uid: &str) -> Option<(LogIndex, Decision)> {
+        let (index, event) = self.judged.get(uid)?;
+        let DecisionEvent { digest, verdict, findings, rules, charter, .. } = event.as_ref();
+        let decision = Decision {
+            verdict: *verdict,
+            findings: findings.clone(),
+            digest: *digest,
+            rules: rules.clone(),
+            seats: Vec::new(),
+            charter: charter.clone(),
+            recorded: true,
+        };
+        Some((*index, decision))
+    }
+
+    /// Takes the next event in. The only way in which State changes.
+    ///
+    /// # Errors
+    /// [`StateError`] when the event does not fit to what came before.
+    pub fn apply(&mut self, index: LogIndex, event: &Event) -> Result<(), StateError> {
+        if index != self.next {
+            return Err(StateError::Index { index, expected: self.next });
+        }
+        match event {
+            Event::Decision(e) => self.decided(index, e),
+            Event::Stored(StoredEvent { object, digest, uid, resource_version: _ }) => {
+                self.stored.insert((object.clone(), *digest), uid.as_str().into());
+            }
+            Event::Document(e) => self.documents.entry(e.text).or_default().push_back(Arc::new(e.clone())),
+            Event::Adopt(e) => self.adopt(index, e)?,
+            Event::EffectBegin(e) => {
+                if self.is_consumed(&e.digest) {
+                    return Err(StateError::EffectOrder { index, digest: e.digest });
+                }
+                let running = CommandState::Running { index, begin: Arc::new(e.as_ref().clone()) };
+                self.commands.insert(e.digest, running);
+            }
+            Event::EffectDone(e) => self.ended(index, e, |end| CommandState::Done { index, end })?,
+            Event::EffectFailed(e) => self.ended(index, e, |end| CommandState::Failed { index, end })?,
+            Event::KeyAdd(_) => {}
+        }
+        self.next = LogIndex(index.0 + 1);
+        Ok(())
+    }
+
+    /// Whether the command was used: from `effect.begin` on.
+    #[must_use]
+    pub fn is_consumed(&self, digest: &Digest) -> bool {
+        match self.commands.get(digest) {
+            None | Some(CommandState::Allowed { .. }) => false,
+            Some(CommandState::Running { .. } | CommandState::Done { .. } | CommandState::Failed { .. }) => true,
+        }
+    }
+
+    fn decided(&mut self, index: LogIndex, event: &DecisionEvent) {
+        if let Some(digest) = event.digest
+            && event.verdict == super::decision::Verdict::Allow
+            && event.object.kind == crate::api::GovernedKind::ControlCommand.kind()
+            && event.operation != super::request::Operation::Delete
+            && !self.is_consumed(&digest)
+        {
+            self.commands.insert(digest, CommandState::Allowed { index });
+        }
+        if event.request.is_empty() {
+            return;
+        }
+        self.judged.insert(event.request.clone(), (index, Arc::new(event.clone())));
+        self.judged_order.push_back(event.request.clone());
+        if self.judged_order.len() > REMEMBERED_REQUESTS
+            && let Some(oldest) = self.judged_order.pop_front()
+        {
+            self.judged.remove(&oldest);
+        }
+    }
+
+    fn ended(
+        &mut self,
+        index: LogIndex,
+        event: &EffectEndEvent,
+        state: impl FnOnce(Arc<EffectEndEvent>) -> CommandState,
+    ) -> Result<(), StateError> {
+        match self.commands.get(&event.digest) {
+            Some(CommandState::Running { index: began, .. }) if *began == event.began => {
+                self.commands.insert(event.digest, state(Arc::new(event.clone())));
+                Ok(())
+            }
+            _ => Err(StateError::EffectOrder { index, digest: event.digest }),
+        }
+    }
+
+    fn adopt(&mut self, index: LogIndex, event: &AdoptEvent) -> Result<(), StateError> {
+        let AdoptEvent { object, version, digest, text } = event;
+        let wrong = |what: String| StateError::DocumentWrong { index, what };
+        let whole = self.assemble(text).ok_or(StateError::DocumentIncomplete { index, text: *text })?;
+        let value = parse_json_strict(whole.as_bytes()).map_err(|e| wrong(e.to_string()))?;
+        let manifest = Manifest::read(&value).map_err(|e| wrong(e.to_string()))?;
+        let Manifest { document, id, version: found, charter, .. } = manifest;
+        if document.digest != *digest || document.object != *object || found != *version {
+            return Err(wrong(format!(
+                "it is {} version {found} with the digest {}",
+                document.object, document.digest
+            )));
+        }
+        let reference = CharterRef { version: *version, digest: *digest };
+        let expires_at = document.expires_at;
+        self.charter =
+            Some(Arc::new(InForce { object: object.clone(), id, reference, expires_at, since: index, charter }));
+        self.documents.remove(text);
+        Ok(())
+    }
+
+    /// The whole text, when every piece is there once and in order and the digest fits.
+    fn assemble(&self, text: &Digest) -> Option<String> {
+        let pieces = self.documents.get(text)?;
+        // A writer that died between two blocks leaves pieces without an adoption; the next one starts over at part 0.
+        let start = pieces.iter().rposition(|p| p.part == 0)?;
+        let whole: String = pieces.iter().skip(start).map(|p| p.piece.as_str()).collect();
+        let complete = pieces.iter().skip(start).enumerate().all(|(i, p)| usize::try_from(p.part) == Ok(i))
+            && pieces.back().is_some_and(|last| last.part + 1 == last.parts);
+        (complete && sha256(whole.as_bytes()) == *text).then_some(whole)
+    }
+
+    /// What seeing an object stored leads to.
+    pub(super) fn observe_stored(&self, event: &StoredEvent) -> Outcome {
+        let known = self.stored.get(&(event.object.clone(), event.digest)).is_some_and(|uid| **uid == *event.uid);
+        let events = if known { Vec::new() } else { vec![Event::Stored(event.clone())] };
+        Outcome { events, reply: Reply::Done }
+    }
+
+    /// What the end of an action leads to. A second report of the same end is not recorded again.
+    pub(super) fn end_effect(&self, effect: &Effect) -> Outcome {
+        let (end, event) = match effect {
+            Effect::Done(end) => (end, Event::EffectDone(end.clone())),
+            Effect::Failed(end) => (end, Event::EffectFailed(end.clone())),
+        };
+        let runs =
+            matches!(self.commands.get(&end.digest), Some(CommandState::Running { index, .. }) if *index == end.began);
+        Outcome { events: if runs { vec![event] } else { Vec::new() }, reply: Reply::Done }
+    }
+}

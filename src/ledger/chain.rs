@@ -1,0 +1,332 @@
+//! The chain: each block cites the one before and the tree after it. Writer and verifier walk it with the same
+//! [`Head::fold`], so that what is written is what verifies.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::trust::{NoteError, NoteSigner, NoteVerifier, open_note, sha256};
+use crate::units::{BlockNumber, Digest, LogIndex, UnixMillis};
+
+use super::block::{
+    Block, BlockError, BlockParts, Header, MAX_BLOCK_BYTES, MAX_BLOCK_ENTRIES, compress, leaf_prefixes, pack, seal,
+};
+use super::entry::{Entry, EntryError};
+use super::tree::{CompactRange, leaf_hash};
+
+/// Kind of the entry that introduces a writer's key. It counts only as the first entry of a block.
+const KEY_ADD: &str = "key.add";
+
+/// What a verifier must know beforehand: which log, and the key that vouches for its writers and checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogTrust {
+    /// Origin of the log: `<owner>/ecm/<cluster uid>/<epoch>`.
+    pub origin: String,
+    /// Epoch of the log.
+    pub epoch: u16,
+    /// The log's key.
+    pub key: NoteVerifier,
+}
+
+/// The end of the chain. A value: folding a block gives the next one.
+#[derive(Clone, Debug)]
+pub struct Head {
+    trust: Arc<LogTrust>,
+    next: BlockNumber,
+    previous: Digest,
+    range: CompactRange,
+    writers: Arc<BTreeMap<String, (NoteVerifier, UnixMillis)>>,
+}
+
+/// A writer's secret key with the entry that introduces it.
+#[derive(Debug)]
+pub struct Writer {
+    signer: NoteSigner,
+    introduction: Map<String, Value>,
+    not_after: UnixMillis,
+}
+
+/// Why a block does not continue the chain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// The block itself is wrong.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// The compact range is not the tree of the header.
+    #[error("the edge of the tree was changed")]
+    Edge,
+    /// The header is of another epoch.
+    #[error("the block is of the epoch {found}, the log is in {expected}")]
+    Epoch {
+        /// What stands there.
+        found: u16,
+        /// What should.
+        expected: u16,
+    },
+    /// The header's first index or size does not continue the log.
+    #[error("the block begins with entry {found}, but entry {expected} comes next")]
+    First {
+        /// What stands there.
+        found: LogIndex,
+        /// What should.
+        expected: LogIndex,
+    },
+    /// The first entry of a block cannot be read although it introduces the writer.
+    #[error("the introduction of the writer is wrong: {0}")]
+    Introduction(String),
+    /// The number is not the next one.
+    #[error("block {found} stands where block {expected} should")]
+    Number {
+        /// What stands there.
+        found: BlockNumber,
+        /// What should.
+        expected: BlockNumber,
+    },
+    /// The block does not cite the one before.
+    #[error("the block does not continue the one before it: one of them was replaced")]
+    Previous,
+    /// The root after the block is not that of the header.
+    #[error("the root of the tree is not that of the entries")]
+    Root,
+    /// The writer is unknown.
+    #[error("the writer `{0}` was never introduced by the log's key")]
+    WriterUnknown(String),
+    /// The writer's key had expired.
+    #[error("the key of the writer `{0}` had expired")]
+    WriterExpired(String),
+}
+
+/// Why a writer cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriterError {
+    /// Signing the introduction failed.
+    #[error("the writer's key cannot be introduced: {0}")]
+    Note(#[from] NoteError),
+}
+
+/// How many entries fit into a block that begins at `first`.
+#[must_use]
+pub fn boundary_room(first: LogIndex) -> usize {
+    let used = first.0 % MAX_BLOCK_ENTRIES as u64;
+    MAX_BLOCK_ENTRIES - usize::try_from(used).unwrap_or(0)
+}
+
+/// What the log's key signs to introduce a writer.
+fn introduction_text(origin: &str, verifier: &NoteVerifier, not_after: UnixMillis) -> String {
+    format!("miax.dev/writer/v1\n{origin}\n{verifier}\n{not_after}\n")
+}
+
+impl Writer {
+    /// A writer from 32 secret random bytes that the caller brings, introduced by the log's key.
+    ///
+    /// # Errors
+    /// [`WriterError::Note`] when the name cannot name a key.
+    pub fn try_new(
+        origin: &str,
+        log_key: &NoteSigner,
+        name: &str,
+        seed: &[u8; 32],
+        not_after: UnixMillis,
+    ) -> Result<Self, WriterError> {
+        let signer = NoteSigner::try_new(name, seed)?;
+        let verifier = signer.verifier();
+        let proof = log_key.sign(&introduction_text(origin, &verifier, not_after))?;
+        let introduction = Map::from_iter([
+            ("name".to_owned(), Value::from(name)),
+            ("public".to_owned(), Value::from(verifier.to_string())),
+            ("notAfter".to_owned(), Value::from(not_after.0)),
+            ("proof".to_owned(), Value::from(proof)),
+        ]);
+        Ok(Self { signer, introduction, not_after })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.signer.name()
+    }
+
+    /// When its key expires.
+    #[must_use]
+    pub fn not_after(&self) -> UnixMillis {
+        self.not_after
+    }
+
+    /// The entry that must be the first of its first block.
+    ///
+    /// # Errors
+    /// Those of [`Entry::encode`].
+    pub fn introduce(&self, now: UnixMillis) -> Result<Vec<u8>, EntryError> {
+        let (kind, writer) = (KEY_ADD.to_owned(), self.name().to_owned());
+        Entry { kind, time: now, writer, fields: self.introduction.clone() }.encode()
+    }
+}
+
+impl Head {
+    /// The head of a log without entries.
+    #[must_use]
+    pub fn genesis(trust: LogTrust) -> Self {
+        Self {
+            trust: Arc::new(trust),
+            next: BlockNumber(0),
+            previous: Digest([0; 32]),
+            range: CompactRange::default(),
+            writers: Arc::default(),
+        }
+    }
+
+    /// Which log it is.
+    #[must_use]
+    pub fn trust(&self) -> &LogTrust {
+        &self.trust
+    }
+
+    /// Number of the next block.
+    #[must_use]
+    pub fn next_block(&self) -> BlockNumber {
+        self.next
+    }
+
+    /// Index of the next entry.
+    #[must_use]
+    pub fn next_index(&self) -> LogIndex {
+        LogIndex(self.range.size())
+    }
+
+    /// The tree over all entries so far.
+    pub(super) fn range(&self) -> &CompactRange {
+        &self.range
+    }
+
+    /// RFC 6962 root of all entries so far.
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        self.range.root()
+    }
+
+    /// Whether the log knows the writer.
+    #[must_use]
+    pub fn knows(&self, writer: &Writer) -> bool {
+        self.writers.contains_key(writer.name())
+    }
+
+    /// Packs entries as the next block. Sealing is not appending: the block counts when it is stored.
+    ///
+    /// # Errors
+    /// [`BlockError::Limit`] for more entries or bytes than a block holds, [`BlockError::Pack`], [`BlockError::Seal`].
+    pub fn propose(
+        &self,
+        entries: &[Vec<u8>],
+        writer: &Writer,
+        from: UnixMillis,
+        to: UnixMillis,
+    ) -> Result<BlockParts, BlockError> {
+        let room = boundary_room(self.next_index());
+        if entries.is_empty() || entries.len() > room {
+            return Err(BlockError::Limit { what: "the number of entries", found: entries.len(), most: room });
+        }
+        let bundle = pack(entries)?;
+        let packed = compress(&bundle)?;
+        if packed.len() > MAX_BLOCK_BYTES {
+            return Err(BlockError::Limit { what: "the packed size", found: packed.len(), most: MAX_BLOCK_BYTES });
+        }
+        let leaves: Vec<Digest> = entries.iter().map(|e| leaf_hash(e)).collect();
+        let mut range = self.range.clone();
+        leaves.iter().for_each(|l| range.append(*l));
+        let header = Header {
+            v: Header::FORMAT,
+            epoch: self.trust.epoch,
+            number: self.next,
+            first: self.next_index(),
+            count: u32::try_from(entries.len()).unwrap_or(u32::MAX),
+            previous: self.previous,
+            size: range.size(),
+            root: range.root(),
+            bundle: sha256(&bundle),
+            packed: sha256(&packed),
+            leaves: leaf_prefixes(&leaves),
+            writer: writer.name().to_owned(),
+            from,
+            to,
+        };
+        let edge = range.to_bytes();
+        let (header, seal) = seal(&self.trust.origin, &header, &writer.signer)?;
+        Ok(BlockParts { header, seal, entries: packed, edge })
+    }
+
+    /// Checks a block completely and takes it in. On an error the head is unchanged.
+    ///
+    /// # Errors
+    /// [`ChainError`]: which check failed, and the first entry that is wrong where it can be told.
+    pub fn fold(&mut self, parts: &BlockParts) -> Result<Block, ChainError> {
+        let (block, leaves) = Block::open(parts)?;
+        let header = &block.header;
+        if header.epoch != self.trust.epoch {
+            return Err(ChainError::Epoch { found: header.epoch, expected: self.trust.epoch });
+        }
+        if header.number != self.next {
+            return Err(ChainError::Number { found: header.number, expected: self.next });
+        }
+        if header.first != self.next_index() {
+            return Err(ChainError::First { found: header.first, expected: self.next_index() });
+        }
+        let introduced = self.introduced_by(&block)?;
+        let known = introduced.as_ref().filter(|(name, ..)| *name == header.writer).map(|(_, key, end)| (key, *end));
+        let (writer, not_after) = match known {
+            Some(writer) => writer,
+            None => match self.writers.get(&header.writer) {
+                Some((key, end)) => (key, *end),
+                None => return Err(ChainError::WriterUnknown(header.writer.clone())),
+            },
+        };
+        block.check_seal(&parts.seal, &self.trust.origin, writer)?;
+        if header.to > not_after {
+            return Err(ChainError::WriterExpired(header.writer.clone()));
+        }
+        if header.previous != self.previous {
+            return Err(ChainError::Previous);
+        }
+        let mut range = self.range.clone();
+        leaves.iter().for_each(|l| range.append(*l));
+        if range.root() != header.root || range.size() != header.size {
+            return Err(ChainError::Root);
+        }
+        if range.to_bytes() != parts.edge {
+            return Err(ChainError::Edge);
+        }
+        self.range = range;
+        self.previous = block.digest;
+        self.next = BlockNumber(self.next.0 + 1);
+        if let Some((name, key, end)) = introduced {
+            Arc::make_mut(&mut self.writers).insert(name, (key, end));
+        }
+        Ok(block)
+    }
+
+    /// The writer that the block's first entry introduces, if it does. One proof by the log's key is enough for ever: a
+    /// name cannot be introduced again with another key.
+    fn introduced_by(&self, block: &Block) -> Result<Option<(String, NoteVerifier, UnixMillis)>, ChainError> {
+        let Some(first) = block.entries().next() else { return Ok(None) };
+        let wrong = |what: &dyn std::fmt::Display| ChainError::Introduction(what.to_string());
+        let entry = Entry::decode(first).map_err(|e| wrong(&e))?;
+        if entry.kind != KEY_ADD {
+            return Ok(None);
+        }
+        let text = |name: &str| {
+            entry.fields.get(name).and_then(Value::as_str).ok_or_else(|| wrong(&format!("`{name}` is missing")))
+        };
+        let not_after = entry.fields.get("notAfter").and_then(Value::as_u64).map(UnixMillis);
+        let not_after = not_after.ok_or_else(|| wrong(&"`notAfter` is missing"))?;
+        let key: NoteVerifier = text("public")?.parse().map_err(|e| wrong(&e))?;
+        let name = text("name")?;
+        let signed = open_note(text("proof")?, &self.trust.key).map_err(|e| wrong(&e))?;
+        if signed != introduction_text(&self.trust.origin, &key, not_after) || key.name() != name {
+            return Err(wrong(&"the log's key vouches for another one"));
+        }
+        if self.writers.get(name).is_some_and(|(known, _)| *known != key) {
+            return Err(wrong(&format!("`{name}` was introduced before with another key")));
+        }
+        Ok(Some((name.to_owned(), key, not_after)))
+    }
+}

@@ -1,0 +1,88 @@
+//! A checkpoint: the signed head of the log in the form of <https://c2sp.org/tlog-checkpoint>, exactly three lines.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::trust::{NoteError, NoteSigner, NoteVerifier, open_note};
+use crate::units::Digest;
+
+/// Size and root of the log at some moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Which log.
+    pub origin: String,
+    /// Number of entries.
+    pub size: u64,
+    /// Root of the tree over them.
+    pub root: Digest,
+}
+
+/// Why a text is not a checkpoint of the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// The text is not a checkpoint.
+    #[error("the text is not a checkpoint: origin, size and root on three lines")]
+    Malformed,
+    /// The note does not open.
+    #[error(transparent)]
+    Note(#[from] NoteError),
+    /// It is a checkpoint of another log.
+    #[error("the checkpoint is of the log `{0}`")]
+    Origin(String),
+}
+
+impl Checkpoint {
+    /// The signed note.
+    ///
+    /// # Errors
+    /// [`NoteError`] when the text cannot be a note.
+    pub fn sign(&self, key: &NoteSigner) -> Result<String, NoteError> {
+        key.sign(&format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.0)))
+    }
+
+    /// Opens a checkpoint of the log `origin` that `key` signed.
+    ///
+    /// # Errors
+    /// Every variant of [`CheckpointError`].
+    pub fn open(note: &str, origin: &str, key: &NoteVerifier) -> Result<Self, CheckpointError> {
+        let text = open_note(note, key)?;
+        let mut lines = text.lines();
+        let (Some(found), Some(size), Some(root), None) = (lines.next(), lines.next(), lines.next(), lines.next())
+        else {
+            return Err(CheckpointError::Malformed);
+        };
+        if found != origin {
+            return Err(CheckpointError::Origin(found.to_owned()));
+        }
+        let number = size.parse::<u64>().ok().filter(|n| n.to_string() == size);
+        let root = STANDARD.decode(root).ok().and_then(|bytes| bytes.try_into().ok()).map(Digest);
+        let (Some(size), Some(root)) = (number, root) else { return Err(CheckpointError::Malformed) };
+        Ok(Self { origin: found.to_owned(), size, root })
+    }
+
+    /// The origin that a note claims, before any key is known; only to choose one.
+    #[must_use]
+    pub fn claimed_origin(note: &str) -> Option<&str> {
+        note.lines().next().filter(|l| !l.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_opens_for_its_log_only() {
+        let key = NoteSigner::try_new("miax.dev/ecm/c/0", &[1; 32]).expect("name");
+        let checkpoint = Checkpoint { origin: "miax.dev/ecm/c/0".into(), size: 7, root: Digest([9; 32]) };
+        let note = checkpoint.sign(&key).expect("signs");
+        let open = |note: &str, origin: &str| Checkpoint::open(note, origin, &key.verifier());
+        assert_eq!(open(&note, "miax.dev/ecm/c/0"), Ok(checkpoint));
+        assert_eq!(open(&note, "other"), Err(CheckpointError::Origin("miax.dev/ecm/c/0".into())));
+        assert!(matches!(open(&note.replace("\n7\n", "\n8\n"), "miax.dev/ecm/c/0"), Err(CheckpointError::Note(_))));
+        for text in ["miax.dev/ecm/c/0\n07\nAAAA\n", "miax.dev/ecm/c/0\n7\n", "miax.dev/ecm/c/0\n7\nx\ny\n"] {
+            let note = key.sign(text).expect("signs");
+            assert_eq!(open(&note, "miax.dev/ecm/c/0"), Err(CheckpointError::Malformed), "{text}");
+        }
+    }
+}

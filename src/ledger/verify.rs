@@ -1,0 +1,221 @@
+//! The verifier: walks every block of a dump, re-hashes every byte, and names what is wrong. It needs no network and trusts
+//! nothing but the log's key.
+
+use crate::units::{BlockNumber, Digest, LogIndex};
+
+use super::block::{Block, BlockError, BlockParts, block_name, parse_block_name};
+use super::chain::{ChainError, Head, LogTrust};
+use super::checkpoint::Checkpoint;
+
+/// What kind of trouble a finding is. The verifier's exit code tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FindingClass {
+    /// Something was changed, replaced or removed.
+    Tampered,
+    /// Something is missing that may only not have been dumped.
+    Incomplete,
+    /// Something is of a version that this program does not know.
+    Unsupported,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of trouble.
+    pub class: FindingClass,
+    /// Name of the block's object.
+    pub object: String,
+    /// The first entry that cannot be relied on, where it can be told.
+    pub entry: Option<LogIndex>,
+    /// One sentence for people.
+    pub message: String,
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Number of blocks that are right.
+    pub blocks: u64,
+    /// Number of entries that are right.
+    pub entries: u64,
+    /// Root of the tree over them.
+    pub root: Digest,
+    /// Size of the newest checkpoint that was compared.
+    pub checkpoint: Option<u64>,
+    /// What is wrong; the log is whole when there is nothing.
+    pub findings: Vec<Finding>,
+}
+
+/// Verifies a log block by block, in order.
+pub struct Verifier {
+    head: Head,
+    /// Checkpoints still to be compared, smallest first, each with the name of what it was read from.
+    checkpoints: Vec<(Checkpoint, String)>,
+    compared: Option<u64>,
+    findings: Vec<Finding>,
+    broken: bool,
+}
+
+impl FindingClass {
+    /// The word in the report.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tampered => "tampered",
+            Self::Incomplete => "incomplete",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+impl Verifier {
+    /// A verifier for the log that `trust` names, which also compares these checkpoints with what it computes.
+    #[must_use]
+    pub fn new(trust: LogTrust, mut checkpoints: Vec<(Checkpoint, String)>) -> Self {
+        checkpoints.sort_by_key(|(c, _)| c.size);
+        let mut verifier =
+            Self { head: Head::genesis(trust), checkpoints, compared: None, findings: Vec::new(), broken: false };
+        verifier.compare_checkpoints(0, &Digest([0; 32]), "checkpoint");
+        verifier
+    }
+
+    /// The end of what is verified so far.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Takes the next block in. Gives it when it is right, so that the caller can look at its entries. After the first
+    /// block that is wrong the rest cannot be relied on and is not looked at: `None`.
+    pub fn block(&mut self, name: &str, parts: &BlockParts) -> Option<Block> {
+        if self.broken {
+            return None;
+        }
+        let expected = self.head.next_block();
+        match parse_block_name(name) {
+            Some((epoch, number)) if epoch == self.head.trust().epoch && number == expected => {}
+            Some((_, number)) if number > expected => {
+                self.missing(expected, name);
+                return None;
+            }
+            _ => {
+                let message = format!("it stands where {} should", block_name(self.head.trust().epoch, expected));
+                self.fail(FindingClass::Tampered, name, Some(self.head.next_index()), message);
+                return None;
+            }
+        }
+        let before = self.head.clone();
+        match self.head.fold(parts) {
+            Ok(block) => {
+                self.compare_within(&before, &block, name);
+                (!self.broken).then_some(block)
+            }
+            Err(error) => {
+                let (class, entry) = classify(&error, &before);
+                self.fail(class, name, Some(entry), error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Reports an object of the ledger that is not a block.
+    pub fn unreadable(&mut self, name: &str, message: String) {
+        if !self.broken {
+            let next = self.head.next_index();
+            self.fail(FindingClass::Tampered, name, Some(next), message);
+        }
+    }
+
+    /// Ends the verification.
+    #[must_use]
+    pub fn finish(mut self) -> Report {
+        let (entries, blocks) = (self.head.next_index().0, self.head.next_block().0);
+        if !self.broken
+            && let Some((checkpoint, place)) = self.checkpoints.pop()
+        {
+            // A checkpoint beyond the data: the tail is cut off, or the dump was taken before the checkpoint.
+            let missing = block_name(self.head.trust().epoch, self.head.next_block());
+            let message = format!(
+                "{place} vouches for {} entries, but only {entries} are here; the end of the ledger is missing",
+                checkpoint.size
+            );
+            self.fail(FindingClass::Incomplete, &missing, Some(LogIndex(entries)), message);
+        }
+        Report { blocks, entries, root: self.head.root(), checkpoint: self.compared, findings: self.findings }
+    }
+
+    fn missing(&mut self, expected: BlockNumber, found: &str) {
+        let name = block_name(self.head.trust().epoch, expected);
+        let message = format!("the block is missing: {found} comes next");
+        self.fail(FindingClass::Tampered, &name, Some(self.head.next_index()), message);
+    }
+
+    fn fail(&mut self, class: FindingClass, object: &str, entry: Option<LogIndex>, message: String) {
+        self.broken = true;
+        self.findings.push(Finding { class, object: object.to_owned(), entry, message });
+    }
+
+    /// Compares the checkpoints whose size lies inside of the block: most end at a block's end, but none needs to.
+    fn compare_within(&mut self, before: &Head, block: &Block, name: &str) {
+        let first = before.next_index().0;
+        let end = self.head.next_index().0;
+        if self.checkpoints.first().is_none_or(|(c, _)| c.size > end) {
+            return;
+        }
+        if self.checkpoints.first().is_some_and(|(c, _)| c.size == end) {
+            let root = self.head.root();
+            return self.compare_checkpoints(end, &root, name);
+        }
+        let mut range = before.range().clone();
+        for (size, entry) in (first + 1..).zip(block.entries()) {
+            range.append(super::tree::leaf_hash(entry));
+            self.compare_checkpoints(size, &range.root(), name);
+        }
+    }
+
+    fn compare_checkpoints(&mut self, size: u64, root: &Digest, name: &str) {
+        while let Some((checkpoint, place)) = self.checkpoints.first().filter(|(c, _)| c.size == size).cloned() {
+            self.checkpoints.remove(0);
+            // A log of no entries has nothing to compare.
+            if size > 0 && checkpoint.root != *root {
+                let message = format!("the root after {size} entries is not the one that {place} vouches for");
+                self.fail(FindingClass::Tampered, name, None, message);
+            }
+            self.compared = Some(size);
+        }
+    }
+}
+
+fn classify(error: &ChainError, before: &Head) -> (FindingClass, LogIndex) {
+    match error {
+        ChainError::Block(BlockError::EntryChanged { index } | BlockError::EntriesDamaged { index }) => {
+            (FindingClass::Tampered, *index)
+        }
+        ChainError::Block(BlockError::Format(_)) => (FindingClass::Unsupported, before.next_index()),
+        ChainError::Block(
+            BlockError::Header(_)
+            | BlockError::Limit { .. }
+            | BlockError::Pack(_)
+            | BlockError::Packing
+            | BlockError::Seal(_)
+            | BlockError::SealOfAnother,
+        )
+        | ChainError::Edge
+        | ChainError::Epoch { .. }
+        | ChainError::First { .. }
+        | ChainError::Introduction(_)
+        | ChainError::Number { .. }
+        | ChainError::Previous
+        | ChainError::Root
+        | ChainError::WriterUnknown(_)
+        | ChainError::WriterExpired(_) => (FindingClass::Tampered, before.next_index()),
+    }
+}

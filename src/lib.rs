@@ -1,0 +1,14 @@
+//! Miax: constitution as code for Kubernetes.
+//!
+//! Dependencies point down; `tests/layering.rs` holds the table and fails on an upward or sideways import.
+//! Ranks 0 to 3 are pure: no clock, no network, no file, no environment, no Kubernetes client.
+
+// rank 0
+pub mod units;
+// rank 1
+pub mod api;
+// rank 2
+pub mod trust;
+// rank 3
+pub mod constitution;
+pub mod ledger;

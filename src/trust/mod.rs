@@ -1,0 +1,21 @@
+//! Who may say so: the bytes that are signed and hashed, keys, signatures, and the proof type [`Verified`].
+//!
+//! Must not: decide what a signature is worth. That is counted in `constitution`.
+
+mod canonical;
+mod key;
+mod note;
+mod parse;
+mod signature;
+mod signed;
+mod signer;
+mod statement;
+
+pub use canonical::{CanonicalBytes, CanonicalError, MAX_DEPTH, MAX_DOCUMENT, canonical_json, sha256, signed_view};
+pub use key::{KeyError, KeyId, KeyType, PublicKey};
+pub use note::{NoteError, NoteSigner, NoteVerifier, open_note};
+pub use parse::{ParseError, parse_json_strict, parse_yaml_strict, to_yaml};
+pub use signature::{SignatureError, SignatureFormat, verify};
+pub use signed::{Claim, ClaimError, ClaimErrorKind, Keyring, Verified, VerifiedSignature, verify_all};
+pub use signer::{SignerError, SigningKey, assemble_agent_signature, ssh_signed_data};
+pub use statement::{PAYLOAD_TYPE, Statement, Subject, Verb};
