@@ -12,3 +12,12 @@ pub mod trust;
 // rank 3
 pub mod constitution;
 pub mod ledger;
+// rank 4
+pub mod store;
+#[cfg(feature = "operator")]
+pub mod telemetry;
+// rank 5
+#[cfg(feature = "operator")]
+pub mod admission;
+#[cfg(feature = "operator")]
+pub mod controllers;

@@ -36,6 +36,10 @@ pub const LEDGER_LABEL: &str = "miax.dev/ledger";
 /// the restart happened.
 pub const RESTARTED_BY_ANNOTATION: &str = "miax.dev/restarted-by";
 
+/// Annotation on a workload: the digest of the command that changed its pod template. Tells an executor after a crash that
+/// the change happened.
+pub const CHANGED_BY_ANNOTATION: &str = "miax.dev/changed-by";
+
 /// Field manager of the status that the Manifest controller writes.
 pub const MANIFEST_MANAGER: &str = "miax-manifest-controller";
 /// Field manager of the status that the ControlCommand controller writes.

@@ -117,19 +117,31 @@ fn judge_object(request: &Request, object: &Value, state: &State, facts: &Facts)
     }
 }
 
+/// The decision about an update that changes nothing of the spec: allowed, and not recorded. Labels, annotations,
+/// finalizers and owner references have no authority; syncers and the garbage collector change them for ever, also on
+/// objects that have expired (R30). `None` for every other request.
+#[must_use]
+pub fn unchanged(request: &Request) -> Option<Decision> {
+    let (Operation::Update, Some(old), Some(object)) = (request.operation, &request.old, &request.object) else {
+        return None;
+    };
+    if old.get("spec") != object.get("spec") {
+        return None;
+    }
+    let message = "nothing that is signed changed".to_owned();
+    let mut decision = Decision::refusal(Reason::Unchanged, message);
+    decision.verdict = Verdict::Allow;
+    decision.recorded = false;
+    Some(decision)
+}
+
 /// What an update may change: nothing that is signed, and signatures only by addition. `None` means: signatures were
 /// added, judge the object.
 fn judge_change(request: &Request, object: &Value) -> Option<Judged> {
-    let old = request.old.as_ref()?;
-    if old.get("spec") == object.get("spec") {
-        // Labels, annotations, finalizers and owner references have no authority; syncers and the garbage collector
-        // change them for ever, also on objects that have expired (R30).
-        let message = "nothing that is signed changed".to_owned();
-        let mut judged = Judged::of(Vec::new(), None, &[]);
-        judged.decision.findings = vec![Finding { reason: Reason::Unchanged, message, rule: None, next: None }];
-        judged.decision.recorded = false;
-        return Some(judged);
+    if let Some(decision) = unchanged(request) {
+        return Some(Judged::bare(decision));
     }
+    let old = request.old.as_ref()?;
     let without_signatures = |value: &Value| {
         let mut spec = value.get("spec").cloned().unwrap_or_default();
         let signatures = spec.as_object_mut().and_then(|map| map.remove("signatures"));
@@ -365,6 +377,12 @@ fn pieces(whole: &str, text: crate::units::Digest) -> Vec<Event> {
         .collect()
 }
 
+/// The organ that carries commands out: the first destination of the signal.
+#[must_use]
+pub fn executor(charter: &Charter) -> Option<&str> {
+    charter.routes.get(COMMAND_SIGNAL).and_then(|r| r.to.first()).map(String::as_str)
+}
+
 /// Begins the action of a stored command: judged again, then consumed.
 pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
     let Judged { decision, summary, signers } = judge_command(object, state, facts);
@@ -376,7 +394,7 @@ pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
     else {
         return refuse(Decision::refusal(Reason::RuleFailed, "the command was allowed but cannot be begun"));
     };
-    let Some(executor) = in_force.charter.routes.get(COMMAND_SIGNAL).and_then(|r| r.to.first()) else {
+    let Some(executor) = executor(&in_force.charter) else {
         let message = format!("the charter routes the signal {COMMAND_SIGNAL} to nobody");
         return refuse(Decision::refusal(Reason::NoRuleMatches, message));
     };
@@ -384,7 +402,7 @@ pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
         object: command.document.object.clone(),
         digest: command.document.digest,
         summary: summary.unwrap_or_default(),
-        executor: executor.clone(),
+        executor: executor.to_owned(),
         observed: observed.clone(),
         signers,
         charter: CharterRef { version: in_force.reference.version, digest: in_force.reference.digest },

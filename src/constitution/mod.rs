@@ -28,7 +28,7 @@ pub use event::{
     KeyEvent, ObjectRef, SignerRef, StoredEvent,
 };
 pub use facts::{Facts, TargetFact, TargetState};
-pub use judge::{judge, recheck};
+pub use judge::{executor, judge, recheck, unchanged};
 pub use lint::{LintFinding, LintLevel, LintName, lint};
 pub use manifest::Manifest;
 pub use proposal::{Effect, EffectPlan, Outcome, Proposal, Reply, deliberate};

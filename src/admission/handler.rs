@@ -1,0 +1,107 @@
+//! From the bytes of a review to the bytes of its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::api::GovernedKind;
+use crate::api::reason::Reason;
+use crate::constitution::{Decision, Proposal, Reply, judge, unchanged};
+use crate::store::{AppendError, Committed, Health, Ledger};
+use crate::telemetry::Metrics;
+use crate::units::LogIndex;
+
+use super::review::{Review, ReviewError, respond};
+use super::snapshot::Snapshot;
+
+/// How long a decision waits for the ledger. The webhook's own timeout is 3 s, the handler's budget 1 s.
+const APPEND_DEADLINE: Duration = Duration::from_millis(800);
+/// Reviews that are worked on at once; more would only wait beyond the deadline.
+const MAX_IN_FLIGHT: usize = 1024;
+
+/// Answers reviews of governed kinds.
+pub struct Webhook {
+    ledger: Ledger,
+    snapshot: Arc<Snapshot>,
+    metrics: Arc<Metrics>,
+    places: Semaphore,
+}
+
+impl Webhook {
+    /// A webhook on this ledger.
+    #[must_use]
+    pub fn new(ledger: Ledger, snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Self {
+        Self { ledger, snapshot, metrics, places: Semaphore::new(MAX_IN_FLIGHT) }
+    }
+
+    /// Answers one review; always an AdmissionReview, whatever the bytes are.
+    pub async fn answer(&self, body: &[u8]) -> Value {
+        let started = Instant::now();
+        let review = match Review::read(body) {
+            Ok(review) => review,
+            Err(ReviewError { uid, reason, message }) => {
+                return respond(&uid, &Decision::refusal(reason, message), None);
+            }
+        };
+        let (uid, kind) = (review.request.uid.clone(), review.request.kind);
+        let (decision, index) = match self.places.try_acquire() {
+            Ok(_place) => self.decide(review).await,
+            Err(_) => (Decision::refusal(Reason::Overloaded, "too many reviews wait; try again in a moment"), None),
+        };
+        self.tell(&uid, kind, &decision, index, started.elapsed());
+        respond(&uid, &decision, index)
+    }
+
+    fn tell(&self, uid: &str, kind: GovernedKind, decision: &Decision, index: Option<LogIndex>, took: Duration) {
+        let reason = decision.reason();
+        self.metrics.decided(kind, reason, took);
+        if decision.recorded {
+            let index = index.map(|i| i.0);
+            tracing::info!(uid, kind = kind.kind(), allowed = decision.is_allowed(), %reason, index, "decided");
+        }
+    }
+
+    async fn decide(&self, review: Review) -> (Decision, Option<LogIndex>) {
+        let Review { request, dry_run } = review;
+        // Syncers re-apply for ever; that is neither judged nor recorded (R30).
+        if let Some(decision) = unchanged(&request) {
+            return (decision, None);
+        }
+        let facts = self.snapshot.facts(&request);
+        if dry_run {
+            let view = self.ledger.view();
+            let decision = match &view.health {
+                Health::Whole => judge(&request, &view.state, &facts),
+                Health::Starting => unable(&AppendError::Starting),
+                Health::Broken(what) => unable(&AppendError::Broken(what.clone())),
+            };
+            return (decision, None);
+        }
+        let append = self.ledger.append(Proposal::Review(Box::new(request)), facts);
+        match tokio::time::timeout(APPEND_DEADLINE, append).await {
+            Ok(Ok(Committed { index, reply: Reply::Judged(decision) })) => (*decision, index),
+            Ok(Ok(Committed { reply: Reply::JudgedBefore(index, decision), .. })) => (*decision, Some(index)),
+            Ok(Ok(Committed { reply: Reply::Begin(_) | Reply::Done, .. })) => {
+                (Decision::refusal(Reason::RuleFailed, "the review was answered with something else"), None)
+            }
+            Ok(Err(error)) => (unable(&error), None),
+            Err(_) => {
+                let message = format!("the ledger did not answer in {} ms; try again", APPEND_DEADLINE.as_millis());
+                (Decision::refusal(Reason::LedgerUnavailable, message), None)
+            }
+        }
+    }
+}
+
+/// An allow that cannot be recorded is a refusal.
+fn unable(error: &AppendError) -> Decision {
+    let reason = match error {
+        AppendError::Broken(_) => Reason::LedgerBroken,
+        AppendError::Refused(_) | AppendError::Starting | AppendError::Stopped => Reason::LedgerUnavailable,
+        AppendError::Unrecordable(_) => Reason::RuleFailed,
+    };
+    Decision::refusal(reason, error.to_string())
+}

@@ -1,0 +1,16 @@
+//! The webhook: bytes to a review, a review to a request and facts, a decision to an answer.
+//!
+//! Must not: decide (that is `constitution::judge`), call anything on the way to an answer but the ledger append, or let an
+//! error become an allow.
+
+mod certificates;
+mod handler;
+mod review;
+mod server;
+mod snapshot;
+
+pub use certificates::{Authority, AuthorityError, AuthorityStep, Leaf};
+pub use handler::Webhook;
+pub use review::{Review, ReviewError, respond};
+pub use server::{ServeError, Server, router};
+pub use snapshot::{Snapshot, WorkloadCache};

@@ -1,0 +1,145 @@
+//! Facts for a decision: from local caches only, read once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource};
+
+use crate::constitution::{Command, Facts, Request, Target, TargetFact, TargetState, WorkloadKind};
+use crate::store::Clock;
+use crate::units::Digest;
+
+/// A cache of the metadata of one kind of workload in all namespaces.
+struct KindCache<K: Resource<DynamicType = ()> + 'static> {
+    store: Store<PartialObjectMeta<K>>,
+    /// Whether the watch is connected and complete. A broken watch makes every answer stale at once: the API server that
+    /// asks is the one that the watch is from.
+    fresh: Arc<AtomicBool>,
+}
+
+/// Caches of all workloads that commands can name.
+pub struct WorkloadCache {
+    deployments: KindCache<Deployment>,
+    stateful_sets: KindCache<StatefulSet>,
+    daemon_sets: KindCache<DaemonSet>,
+}
+
+/// Everything that a decision is made from, beside the request and State.
+pub struct Snapshot {
+    workloads: WorkloadCache,
+    cluster_uid: String,
+    genesis: Option<Digest>,
+    clock: Clock,
+}
+
+impl<K> KindCache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + Sync + 'static,
+{
+    fn start(client: Client) -> Self {
+        let (store, writer) = reflector::store();
+        let fresh = Arc::new(AtomicBool::new(false));
+        let seen = fresh.clone();
+        let watch = watcher(Api::<PartialObjectMeta<K>>::all(client), watcher::Config::default()).default_backoff();
+        // Only identity and generation are needed; the rest of the metadata would be memory for nothing.
+        let slim = watch.map_ok(|event| {
+            event.modify(|object| {
+                object.metadata.managed_fields = None;
+                object.metadata.annotations = None;
+                object.metadata.labels = None;
+                object.metadata.owner_references = None;
+            })
+        });
+        let run = reflector::reflector(writer, slim).for_each(move |event| {
+            match event {
+                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+                Ok(watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_)) => {
+                    seen.store(true, Ordering::Release);
+                }
+                Err(error) => {
+                    seen.store(false, Ordering::Release);
+                    tracing::warn!(%error, "the watch of a workload kind was interrupted");
+                }
+            }
+            std::future::ready(())
+        });
+        tokio::spawn(run);
+        Self { store, fresh }
+    }
+
+    fn look_up(&self, target: &Target) -> TargetFact {
+        if !self.fresh.load(Ordering::Acquire) {
+            return TargetFact::Stale;
+        }
+        let Some(object) = self.store.get(&ObjectRef::new(&target.name).within(&target.namespace)) else {
+            return TargetFact::Missing;
+        };
+        match (&object.metadata.uid, object.metadata.generation, &object.metadata.resource_version) {
+            (Some(uid), Some(generation), Some(version)) => {
+                TargetFact::Found(TargetState { uid: uid.clone(), generation, resource_version: version.clone() })
+            }
+            _ => TargetFact::Stale,
+        }
+    }
+}
+
+impl WorkloadCache {
+    /// Starts the watches of all kinds.
+    #[must_use]
+    pub fn start(client: &Client) -> Self {
+        Self {
+            deployments: KindCache::start(client.clone()),
+            stateful_sets: KindCache::start(client.clone()),
+            daemon_sets: KindCache::start(client.clone()),
+        }
+    }
+
+    /// Whether every watch is connected and complete.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        let Self { deployments, stateful_sets, daemon_sets } = self;
+        [&deployments.fresh, &stateful_sets.fresh, &daemon_sets.fresh].iter().all(|f| f.load(Ordering::Acquire))
+    }
+
+    fn look_up(&self, target: &Target) -> TargetFact {
+        match target.kind {
+            WorkloadKind::Deployment => self.deployments.look_up(target),
+            WorkloadKind::StatefulSet => self.stateful_sets.look_up(target),
+            WorkloadKind::DaemonSet => self.daemon_sets.look_up(target),
+        }
+    }
+}
+
+impl Snapshot {
+    /// A source of facts.
+    #[must_use]
+    pub fn new(workloads: WorkloadCache, cluster_uid: String, genesis: Option<Digest>, clock: Clock) -> Self {
+        Self { workloads, cluster_uid, genesis, clock }
+    }
+
+    /// Whether the caches are complete.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.workloads.is_fresh()
+    }
+
+    /// The facts for a request, as they are now.
+    #[must_use]
+    pub fn facts(&self, request: &Request) -> Facts {
+        let command = request.object.as_ref().and_then(|object| Command::read(object).ok());
+        let target = command.map_or(TargetFact::NotNamed, |c| self.workloads.look_up(&c.target));
+        self.with_target(target)
+    }
+
+    /// Facts with a target that was looked up elsewhere, as the executor does right before it acts.
+    #[must_use]
+    pub fn with_target(&self, target: TargetFact) -> Facts {
+        let now = (self.clock)().into();
+        Facts { now, cluster_uid: self.cluster_uid.clone(), genesis: self.genesis, target }
+    }
+}

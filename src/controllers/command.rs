@@ -1,0 +1,150 @@
+//! Commands: what was approved is carried out, once, and nothing else.
+
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use kube::runtime::controller::Action as Next;
+use serde_json::Value;
+
+use crate::api::GovernedKind;
+use crate::api::condition::{ConditionStatus, ConditionType, Observation};
+use crate::api::names::COMMAND_MANAGER;
+use crate::api::reason::{Reason, ReasonClass};
+use crate::constitution::{
+    Command, CommandState, Decision, EffectEndEvent, Proposal, Reply, StoredEvent, TargetFact, executor,
+};
+use crate::units::LogIndex;
+
+use super::effect::{Begun, carry_out};
+use super::status::{Seen, write};
+use super::workload::{fact, read};
+use super::{Context, Error, resource};
+
+/// How soon a command that may become possible is looked at again: it is not valid yet, or the view was not complete.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+pub(super) async fn reconcile(object: &DynamicObject, context: &Context) -> Result<Next, Error> {
+    let value = serde_json::to_value(object)?;
+    let (seen, next) = match Command::read(&value) {
+        Ok(command) => {
+            let refused = advance(object, value, &command, context).await?;
+            let next = match &refused {
+                Some(d) if d.reason() == Reason::NotYetValid || d.reason().class() == ReasonClass::Unable => {
+                    Next::requeue(LOOK_AGAIN)
+                }
+                Some(_) | None => Next::await_change(),
+            };
+            (describe(&command, refused.as_ref(), context), next)
+        }
+        Err(error) => (refused(&Decision::refusal(error.reason, error.message)), Next::await_change()),
+    };
+    write(context, &resource(GovernedKind::ControlCommand), COMMAND_MANAGER, object, seen).await?;
+    Ok(next)
+}
+
+/// Brings the command one step on, from wherever the ledger says it is. Gives the refusal when the judge refuses it now.
+async fn advance(
+    object: &DynamicObject,
+    value: Value,
+    command: &Command,
+    context: &Context,
+) -> Result<Option<Decision>, Error> {
+    let digest = command.document.digest;
+    match context.ledger.view().state.command(&digest) {
+        Some(CommandState::Done { .. } | CommandState::Failed { .. }) => Ok(None),
+        // We died, or lost the lease, between begin and end: the target tells what happened.
+        Some(CommandState::Running { index, begin }) => {
+            let begun = Begun { digest, action: &command.action, target: &command.target, begin, index: *index };
+            carry_out(context, &begun).await.map(|()| None)
+        }
+        None | Some(CommandState::Allowed { .. }) => begin(object, value, command, context).await,
+    }
+}
+
+async fn begin(
+    object: &DynamicObject,
+    value: Value,
+    command: &Command,
+    context: &Context,
+) -> Result<Option<Decision>, Error> {
+    let stored = StoredEvent {
+        object: command.document.object.clone(),
+        digest: command.document.digest,
+        uid: object.uid().unwrap_or_default(),
+        resource_version: object.resource_version().unwrap_or_default(),
+    };
+    context.ledger.append(Proposal::Stored(stored), context.facts(TargetFact::NotNamed)).await?;
+    let target = look_up(command, context).await?;
+    let committed = context.ledger.append(Proposal::Begin(Box::new(value)), context.facts(target)).await?;
+    match (committed.reply, committed.index) {
+        (Reply::Begin(plan), Some(index)) => {
+            let begun =
+                Begun { digest: plan.digest, action: &plan.action, target: &plan.target, begin: &plan.begin, index };
+            carry_out(context, &begun).await.map(|()| None)
+        }
+        (Reply::Judged(decision), _) => Ok(Some(*decision)),
+        (Reply::Begin(_) | Reply::JudgedBefore(..) | Reply::Done, _) => Err(Error::Reply),
+    }
+}
+
+/// Reads the target with the rights of the organ that would act, never with our own.
+async fn look_up(command: &Command, context: &Context) -> Result<TargetFact, Error> {
+    let view = context.ledger.view();
+    let Some(organ) = view.state.charter().and_then(|c| executor(&c.charter)) else { return Ok(TargetFact::Stale) };
+    let client = (context.seats)(organ)?;
+    match read(&client, &command.target).await {
+        Ok(object) => Ok(fact(object.as_ref())),
+        // The organ may not even look: for it the target is out of reach, and the judge refuses.
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(TargetFact::Missing),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn condition(kind: ConditionType, status: ConditionStatus, reason: Reason, message: String) -> Observation {
+    Observation { kind, status, reason, message }
+}
+
+fn refused(decision: &Decision) -> Seen {
+    let no = |kind| condition(kind, ConditionStatus::False, decision.reason(), decision.message());
+    let kinds = [ConditionType::Verified, ConditionType::Approved, ConditionType::Succeeded];
+    Seen { digest: decision.digest, index: None, conditions: kinds.map(no).to_vec() }
+}
+
+/// The status, from what the ledger says now.
+fn describe(command: &Command, decision: Option<&Decision>, context: &Context) -> Seen {
+    use ConditionStatus::{False, True, Unknown};
+    let digest = command.document.digest;
+    let view = context.ledger.view();
+    let (index, succeeded) = match view.state.command(&digest) {
+        None | Some(CommandState::Allowed { .. }) => {
+            let fallback = Decision::refusal(Reason::FactsStale, "it is not judged yet");
+            return Seen { digest: Some(digest), ..refused(decision.unwrap_or(&fallback)) };
+        }
+        Some(CommandState::Running { index, .. }) => (
+            *index,
+            condition(ConditionType::Succeeded, Unknown, Reason::EffectRunning, "it is being carried out".to_owned()),
+        ),
+        Some(CommandState::Done { index, end }) => (*index, ended(True, end)),
+        Some(CommandState::Failed { index, end }) => (*index, ended(False, end)),
+    };
+    let yes = |kind, message: String| condition(kind, True, Reason::QuorumComplete, message);
+    Seen {
+        digest: Some(digest),
+        index: Some(index),
+        conditions: vec![
+            yes(ConditionType::Verified, "all signatures verify".to_owned()),
+            yes(ConditionType::Approved, "all seats are filled by different people".to_owned()),
+            yes(ConditionType::Recorded, recorded(index)),
+            succeeded,
+        ],
+    }
+}
+
+fn recorded(index: LogIndex) -> String {
+    format!("ledger entry {index}")
+}
+
+fn ended(status: ConditionStatus, end: &EffectEndEvent) -> Observation {
+    condition(ConditionType::Succeeded, status, end.reason, end.message.clone())
+}

@@ -1,0 +1,154 @@
+//! What happens after admission: manifests come into force, commands are carried out, the log is vouched for.
+//!
+//! Must not: trust what admission may have missed. Every object is judged again, from its bytes, right before anything is
+//! done with it; an object that never passed the webhook is refused here.
+
+mod checkpoint;
+mod command;
+mod effect;
+mod manifest;
+mod status;
+mod sweep;
+mod workload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kube::api::DynamicObject;
+use kube::core::ApiResource;
+use kube::runtime::Controller;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource};
+use tokio::time::Instant;
+
+use crate::api::GovernedKind;
+use crate::api::reason::Reason;
+use crate::api::v1alpha1::{ControlCommand, Manifest};
+use crate::constitution::{Facts, TargetFact};
+use crate::store::{AppendError, Clock, Ledger};
+use crate::telemetry::Metrics;
+use crate::units::Digest;
+
+pub use checkpoint::{CheckpointWriter, keep_checkpoints};
+pub use sweep::sweep;
+
+/// Gives the client that acts as the service account of an organ.
+pub type SeatClients = Arc<dyn Fn(&str) -> Result<Client, kube::Error> + Send + Sync>;
+
+/// First and longest pause before a failed reconcile is tried again.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// What every controller works with.
+pub struct Context {
+    /// The controllers' own client: governed objects and their status, nothing else.
+    pub client: Client,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// Clients of the organs' service accounts.
+    pub seats: SeatClients,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// The wall clock.
+    pub clock: Clock,
+    /// UID of this cluster.
+    pub cluster_uid: String,
+    /// Digest of the first charter.
+    pub genesis: Option<Digest>,
+}
+
+/// Why a reconcile did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The ledger did not take the entry.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The effect's end is not known yet; the next reconcile looks at the target.
+    #[error("the effect is not known yet: {0}")]
+    EffectPending(String),
+    /// Kubernetes did not answer or refused.
+    #[error("{0}")]
+    Kube(#[from] kube::Error),
+    /// The ledger answered with something else than was asked.
+    #[error("the ledger answered a proposal with something else")]
+    Reply,
+    /// The object has no name, or is not JSON.
+    #[error("the object cannot be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// The reason that stands in the log.
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Append(AppendError::Broken(_)) => Reason::LedgerBroken,
+            Self::Append(_) | Self::Reply => Reason::LedgerUnavailable,
+            Self::EffectPending(_) => Reason::EffectRunning,
+            Self::Kube(_) => Reason::FactsStale,
+            Self::Unreadable(_) => Reason::FieldInvalid,
+        }
+    }
+}
+
+impl Context {
+    /// Facts with this target, as they are now.
+    fn facts(&self, target: TargetFact) -> Facts {
+        let now = (self.clock)().into();
+        Facts { now, cluster_uid: self.cluster_uid.clone(), genesis: self.genesis, target }
+    }
+}
+
+/// Runs the controllers of all kinds until `stop` resolves.
+pub async fn run(context: Arc<Context>, stop: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
+    let manifests = spawn_controller(GovernedKind::Manifest, context.clone(), stop.clone());
+    let commands = spawn_controller(GovernedKind::ControlCommand, context, stop);
+    futures::join!(manifests, commands);
+}
+
+fn resource(kind: GovernedKind) -> ApiResource {
+    match kind {
+        GovernedKind::Manifest => ApiResource::erase::<Manifest>(&()),
+        GovernedKind::ControlCommand => ApiResource::erase::<ControlCommand>(&()),
+    }
+}
+
+/// Objects are taken as they are stored, not through our types: the digest is over exactly those bytes.
+async fn spawn_controller(
+    kind: GovernedKind,
+    context: Arc<Context>,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    let resource = resource(kind);
+    let api = Api::<DynamicObject>::all_with(context.client.clone(), &resource);
+    // One after another: commands take effect in the order of the ledger.
+    let controller = Controller::new_with(api, watcher::Config::default(), resource)
+        .with_config(Config::default().concurrency(1))
+        .graceful_shutdown_on(stop);
+    let reconcile = move |object: Arc<DynamicObject>, context: Arc<Context>| async move {
+        let started = Instant::now();
+        let result = match kind {
+            GovernedKind::Manifest => manifest::reconcile(&object, &context).await,
+            GovernedKind::ControlCommand => command::reconcile(&object, &context).await,
+        };
+        context.metrics.reconciled(kind, result.is_ok(), started.elapsed());
+        result
+    };
+    let failed = move |object: Arc<DynamicObject>, error: &Error, _: Arc<Context>| {
+        let name = object.meta().name.clone().unwrap_or_default();
+        let namespace = object.meta().namespace.clone().unwrap_or_default();
+        tracing::warn!(kind = kind.kind(), namespace, name, reason = %error.reason(), %error, "reconcile failed");
+        Action::requeue(retry_after(error))
+    };
+    controller.run(reconcile, failed, context).for_each(|_| std::future::ready(())).await;
+}
+
+/// How soon a failed reconcile is tried again, by what failed.
+fn retry_after(error: &Error) -> Duration {
+    match error {
+        Error::EffectPending(_) | Error::Kube(kube::Error::Api(_)) => FIRST_RETRY,
+        Error::Append(AppendError::Broken(_)) | Error::Unreadable(_) | Error::Reply => LONGEST_RETRY,
+        Error::Append(_) | Error::Kube(_) => FIRST_RETRY * 4,
+    }
+}

@@ -1,0 +1,166 @@
+//! Workloads as the executor sees and changes them: always with the client of a seat, so that Kubernetes' RBAC bounds what
+//! each organ can do. The path is built from a parsed target; nothing of the object is pasted into it.
+
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::ApiResource;
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde_json::{Value, json};
+
+use crate::api::names::{CHANGED_BY_ANNOTATION, EXECUTOR_MANAGER, RESTARTED_BY_ANNOTATION};
+use crate::constitution::{Action, Target, TargetFact, TargetState, WorkloadKind};
+use crate::units::Digest;
+
+/// Annotation in which the Deployment controller numbers ReplicaSets.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ChangeError {
+    /// It was refused or cannot be done, for certain: nothing changed.
+    #[error("{0}")]
+    Refused(String),
+    /// No answer, or one that does not tell.
+    #[error("no clear answer: {0}")]
+    Unknown(String),
+}
+
+impl From<kube::Error> for ChangeError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            // 4xx is a decision; 408, 409 and 429 ask to try again, 5xx may have happened.
+            kube::Error::Api(s) if (400..500).contains(&s.code) && ![408, 409, 429].contains(&s.code) => {
+                Self::Refused(s.message.clone())
+            }
+            other => Self::Unknown(other.to_string()),
+        }
+    }
+}
+
+fn resource(kind: WorkloadKind) -> ApiResource {
+    match kind {
+        WorkloadKind::Deployment => ApiResource::erase::<Deployment>(&()),
+        WorkloadKind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+        WorkloadKind::DaemonSet => ApiResource::erase::<DaemonSet>(&()),
+    }
+}
+
+fn api(client: &Client, target: &Target) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), &target.namespace, &resource(target.kind))
+}
+
+/// Reads the target; `None` when there is none.
+pub(super) async fn read(client: &Client, target: &Target) -> Result<Option<DynamicObject>, kube::Error> {
+    api(client, target).get_opt(&target.name).await
+}
+
+/// What the judge needs of it.
+pub(super) fn fact(object: Option<&DynamicObject>) -> TargetFact {
+    let Some(object) = object else { return TargetFact::Missing };
+    match (object.uid(), object.meta().generation, object.resource_version()) {
+        (Some(uid), Some(generation), Some(resource_version)) => {
+            TargetFact::Found(TargetState { uid, generation, resource_version })
+        }
+        _ => TargetFact::Stale,
+    }
+}
+
+/// Whether the target shows that this command's action happened.
+pub(super) fn shows(object: &DynamicObject, action: &Action, digest: &Digest) -> bool {
+    match action {
+        Action::Scale { replicas } => {
+            object.data.pointer("/spec/replicas").and_then(Value::as_u64) == Some((*replicas).into())
+        }
+        Action::Restart => {
+            let annotations = object.data.pointer("/spec/template/metadata/annotations");
+            annotations.and_then(|a| a.get(RESTARTED_BY_ANNOTATION)).and_then(Value::as_str)
+                == Some(&digest.to_string())
+        }
+        Action::Rollback { .. } => object.annotations().get(CHANGED_BY_ANNOTATION) == Some(&digest.to_string()),
+    }
+}
+
+/// Changes the target; gives its resource version afterwards.
+pub(super) async fn change(
+    client: &Client,
+    target: &Target,
+    action: &Action,
+    digest: &Digest,
+) -> Result<Option<String>, ChangeError> {
+    match action {
+        Action::Scale { replicas } => {
+            // The scale subresource: a seat that may scale need not be able to change what runs.
+            let patch = json!({"spec": {"replicas": replicas}});
+            let scale =
+                api(client, target).patch_scale(&target.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+            Ok(scale.metadata.resource_version)
+        }
+        Action::Restart => {
+            let annotations = json!({RESTARTED_BY_ANNOTATION: digest.to_string()});
+            patch(client, target, json!({"spec": {"template": {"metadata": {"annotations": annotations}}}})).await
+        }
+        Action::Rollback { revision } => {
+            let mut template = match target.kind {
+                WorkloadKind::Deployment => deployment_template(client, target, *revision).await?,
+                WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => {
+                    controller_template(client, target, *revision).await?
+                }
+            };
+            if let Some(map) = template.as_object_mut() {
+                // Without it the template would be merged into the present one, and what was added since would stay.
+                map.insert("$patch".to_owned(), Value::from("replace"));
+            }
+            let annotations = json!({CHANGED_BY_ANNOTATION: digest.to_string()});
+            patch(client, target, json!({"metadata": {"annotations": annotations}, "spec": {"template": template}}))
+                .await
+        }
+    }
+}
+
+async fn patch(client: &Client, target: &Target, patch: Value) -> Result<Option<String>, ChangeError> {
+    let params = PatchParams { field_manager: Some(EXECUTOR_MANAGER.to_owned()), ..PatchParams::default() };
+    let object = api(client, target).patch(&target.name, &params, &Patch::Strategic(&patch)).await?;
+    Ok(object.resource_version())
+}
+
+fn no_revision(target: &Target, revision: u64) -> ChangeError {
+    ChangeError::Refused(format!("{target} has no revision {revision}; kubectl rollout history shows them"))
+}
+
+async fn owner_uid(client: &Client, target: &Target) -> Result<String, ChangeError> {
+    let object = read(client, target).await?;
+    object.and_then(|o| o.uid()).ok_or_else(|| ChangeError::Refused(format!("{target} does not exist")))
+}
+
+fn is_owned(object: &impl Resource, uid: &str) -> bool {
+    object.meta().owner_references.iter().flatten().any(|o| o.controller == Some(true) && o.uid == uid)
+}
+
+async fn deployment_template(client: &Client, target: &Target, revision: u64) -> Result<Value, ChangeError> {
+    let uid = owner_uid(client, target).await?;
+    let sets = Api::<ReplicaSet>::namespaced(client.clone(), &target.namespace).list(&ListParams::default()).await?;
+    let set = sets
+        .items
+        .into_iter()
+        .find(|set| is_owned(set, &uid) && set.annotations().get(REVISION).is_some_and(|r| *r == revision.to_string()));
+    let template = set.and_then(|s| s.spec).and_then(|s| s.template).ok_or_else(|| no_revision(target, revision))?;
+    let mut template = serde_json::to_value(template).map_err(|e| ChangeError::Refused(e.to_string()))?;
+    // The Deployment controller adds this label to each ReplicaSet; in the Deployment itself it would break the selector.
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.remove("pod-template-hash");
+    }
+    Ok(template)
+}
+
+async fn controller_template(client: &Client, target: &Target, revision: u64) -> Result<Value, ChangeError> {
+    let uid = owner_uid(client, target).await?;
+    let api = Api::<ControllerRevision>::namespaced(client.clone(), &target.namespace);
+    let found = api
+        .list(&ListParams::default())
+        .await?
+        .items
+        .into_iter()
+        .find(|r| is_owned(r, &uid) && u64::try_from(r.revision) == Ok(revision));
+    let data = found.and_then(|r| r.data).map(|raw| raw.0).ok_or_else(|| no_revision(target, revision))?;
+    data.pointer("/spec/template").cloned().ok_or_else(|| no_revision(target, revision))
+}

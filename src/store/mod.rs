@@ -1,0 +1,30 @@
+//! Where blocks are kept, and the one task that appends them.
+//!
+//! Must not: decide anything (`constitution` does) or trust what it reads back (`ledger` checks every byte).
+
+mod replay;
+
+#[cfg(feature = "client")]
+mod block_store;
+#[cfg(feature = "client")]
+mod config_map;
+#[cfg(feature = "client")]
+mod draft;
+#[cfg(feature = "client")]
+mod follow;
+#[cfg(feature = "client")]
+mod handle;
+#[cfg(feature = "client")]
+mod sequencer;
+
+#[cfg(feature = "client")]
+pub use block_store::{BlockStore, CreateError, ReadError};
+#[cfg(feature = "client")]
+pub use config_map::{Anchor, ConfigMapStore, anchor_data, anchor_of, parts_of, read_anchor};
+#[cfg(feature = "client")]
+pub use follow::{StoreEvent, follow};
+#[cfg(feature = "client")]
+pub use handle::{AppendError, Committed, Confirmed, Health, Ledger, SequencerInput, Stats, View};
+pub use replay::{Recorded, ReplayError, encode, replay};
+#[cfg(feature = "client")]
+pub use sequencer::{Clock, Seed, Sequencer, WriterSource};

@@ -1,0 +1,94 @@
+//! Where ledger and constitution meet: the entries of a verified block become events, and State takes them in. The only
+//! place that knows both; the sequencer and the offline verifier share it.
+
+use crate::constitution::{Event, EventError, State, StateError};
+use crate::ledger::{Block, Entry, EntryError};
+use crate::units::{LogIndex, UnixMillis};
+
+/// An entry with what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its position in the ledger.
+    pub index: LogIndex,
+    /// When it was written, by the writer's clock.
+    pub time: UnixMillis,
+    /// Name of the writer key.
+    pub writer: String,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Why a block whose bytes are right does not make sense. Nothing is allowed on such a ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// An entry is not one.
+    #[error("entry {index}: {source}")]
+    Entry {
+        /// Which entry.
+        index: LogIndex,
+        /// What is wrong.
+        source: EntryError,
+    },
+    /// An entry is not an event.
+    #[error("entry {index}: {source}")]
+    Event {
+        /// Which entry.
+        index: LogIndex,
+        /// What is wrong.
+        source: EventError,
+    },
+    /// An event does not fit to what came before.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl ReplayError {
+    /// The entry that is wrong.
+    #[must_use]
+    pub fn index(&self) -> LogIndex {
+        match self {
+            Self::Entry { index, .. } | Self::Event { index, .. } => *index,
+            Self::State(
+                StateError::DocumentIncomplete { index, .. }
+                | StateError::DocumentWrong { index, .. }
+                | StateError::EffectOrder { index, .. }
+                | StateError::Index { index, .. },
+            ) => *index,
+        }
+    }
+
+    /// Whether a newer version of miax may understand it.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(
+            self,
+            Self::Entry { source: EntryError::Format { .. }, .. } | Self::Event { source: EventError::Kind(_), .. }
+        )
+    }
+}
+
+/// The entry of an event, as bytes.
+///
+/// # Errors
+/// [`EntryError`] when the event is too large for an entry.
+pub fn encode(event: &Event, time: UnixMillis, writer: &str) -> Result<Vec<u8>, EntryError> {
+    let fields = event.fields().map_err(|e| EntryError::Unreadable(e.to_string()))?;
+    Entry { kind: event.kind().to_owned(), time, writer: writer.to_owned(), fields }.encode()
+}
+
+/// Takes every entry of a verified block into `state` and gives them with their meaning.
+///
+/// # Errors
+/// [`ReplayError`] at the first entry that is wrong; `state` holds the ones before.
+pub fn replay(block: &Block, state: &mut State) -> Result<Vec<Recorded>, ReplayError> {
+    let mut recorded = Vec::new();
+    for (offset, bytes) in (0..).zip(block.entries()) {
+        let index = LogIndex(block.header.first.0 + offset);
+        let Entry { kind, time, writer, fields } =
+            Entry::decode(bytes).map_err(|source| ReplayError::Entry { index, source })?;
+        let event = Event::read(&kind, fields).map_err(|source| ReplayError::Event { index, source })?;
+        state.apply(index, &event)?;
+        recorded.push(Recorded { index, time, writer, event });
+    }
+    Ok(recorded)
+}

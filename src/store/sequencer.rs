@@ -1,0 +1,434 @@
+//! The sequencer: the one task of a process that appends to the ledger. It judges what is proposed against State as it
+//! grows, packs the entries into the next block, and creates it; another writer's block means: fold it and judge again.
+//!
+//! The order, and the world after a crash at each step:
+//! 1. judge and seal: nothing happened yet; the request fails or is repeated.
+//! 2. create block N+1: from here on the decision stands, whether or not we live to answer.
+//! 3. fold it into our own State: a restart does the same from what is stored.
+//! 4. answer: if this is lost, the block stands, no `stored` follows, and a repeated question finds its UID.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::constitution::{Event, KeyEvent, State, deliberate};
+use crate::ledger::{
+    BlockError, BlockParts, Checkpoint, Entry, Head, MAX_BLOCK_ENTRIES, Writer, block_name, boundary_room,
+};
+use crate::trust::{NoteSigner, sha256};
+use crate::units::{BlockNumber, Digest, LogIndex, UnixMillis, hex};
+
+use super::block_store::{BlockStore, CreateError};
+use super::draft::Draft;
+use super::follow::StoreEvent;
+use super::handle::{AppendError, Committed, Confirmed, Health, Ledger, SequencerInput, Stats, Submission, View};
+use super::replay::{encode, replay};
+
+/// Reads the wall clock.
+pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
+/// Gives 32 secret random bytes.
+pub type Seed = Arc<dyn Fn() -> [u8; 32] + Send + Sync>;
+
+/// Most bytes of entries before packing that one block is filled with. JSON packs to a quarter or less, so that this stays
+/// below the limit of a block; one that does not is halved.
+const RAW_LIMIT: usize = 192 * 1024;
+/// How long a writer's key lives. A process that lives longer introduces its next one.
+const WRITER_LIFE: u64 = 24 * 3600 * 1000;
+/// How long before its end a writer's key is replaced.
+const WRITER_MARGIN: u64 = 3600 * 1000;
+/// First pause before the store is asked again; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Makes this process's writer keys. They live in memory only.
+pub struct WriterSource {
+    /// The log's key, which introduces writers.
+    pub log_key: NoteSigner,
+    /// Name of this replica; part of the writers' names.
+    pub replica: String,
+    /// Randomness.
+    pub seed: Seed,
+}
+
+impl WriterSource {
+    fn fresh(&self, origin: &str, now: UnixMillis) -> Result<Writer, AppendError> {
+        let nonce = (self.seed)();
+        let name = format!("{origin}/{}-{}", self.replica, hex(nonce.get(..4).unwrap_or_default()));
+        let end = UnixMillis(now.0.saturating_add(WRITER_LIFE));
+        Writer::try_new(origin, &self.log_key, &name, &(self.seed)(), end)
+            .map_err(|e| AppendError::Refused(e.to_string()))
+    }
+}
+
+/// Appends to one log.
+pub struct Sequencer<S> {
+    store: S,
+    clock: Clock,
+    writers: WriterSource,
+    writer: Option<Writer>,
+    head: Head,
+    state: State,
+    /// Digest of each block as stored, by number: what a later look at the store is compared with.
+    prints: Vec<Digest>,
+    health: Health,
+    /// While the store is listed: which of the blocks known before were seen since.
+    listing: Option<Vec<bool>>,
+    /// Ends of our own blocks that were not yet seen in the store, oldest first.
+    unconfirmed: VecDeque<(BlockNumber, Confirmed)>,
+    confirmed: Confirmed,
+    /// A checkpoint of an earlier run that the blocks must lead to.
+    promised: Option<Checkpoint>,
+    view: watch::Sender<Arc<View>>,
+    stats: Arc<Stats>,
+}
+
+/// What became of a block that we tried to create.
+enum Created {
+    Ours,
+    Theirs(Box<BlockParts>),
+    Refused(String),
+}
+
+fn fingerprint(parts: &BlockParts) -> Digest {
+    let BlockParts { header, seal, entries, edge } = parts;
+    let each = [header.as_bytes(), seal.as_bytes(), entries, edge].map(|bytes| sha256(bytes).0);
+    sha256(each.as_flattened())
+}
+
+impl<S: BlockStore> Sequencer<S> {
+    /// A sequencer for the log that ends at `head` (usually its genesis), with a handle to it. The blocks of the store must
+    /// lead to `promised`.
+    pub fn new(
+        store: S,
+        head: Head,
+        promised: Option<Checkpoint>,
+        writers: WriterSource,
+        clock: Clock,
+    ) -> (Self, Ledger, SequencerInput) {
+        let (state, health, confirmed) = (State::default(), Health::Starting, Confirmed::default());
+        let view = View { state, head: head.clone(), health, confirmed };
+        let (sender, receiver) = watch::channel(Arc::new(view));
+        let (submissions, inbox) = mpsc::channel(4 * MAX_BLOCK_ENTRIES);
+        let stats = Arc::new(Stats::default());
+        let sequencer = Self {
+            store,
+            clock,
+            writers,
+            writer: None,
+            head,
+            state: State::default(),
+            prints: Vec::new(),
+            health: Health::Starting,
+            listing: None,
+            unconfirmed: VecDeque::new(),
+            confirmed: Confirmed::default(),
+            promised: promised.filter(|c| c.size > 0),
+            view: sender,
+            stats: stats.clone(),
+        };
+        (sequencer, Ledger { submissions, view: receiver, stats }, SequencerInput { submissions: inbox })
+    }
+
+    /// Runs until every handle is gone.
+    pub async fn run(mut self, mut input: SequencerInput, mut events: mpsc::Receiver<StoreEvent>) {
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = events.recv() => self.observe(event),
+                first = input.submissions.recv() => {
+                    let Some(first) = first else { return };
+                    let mut waiting = VecDeque::from([first]);
+                    // Group commit: whatever came while the last block was on its way goes into this one.
+                    while waiting.len() < MAX_BLOCK_ENTRIES && let Ok(more) = input.submissions.try_recv() {
+                        waiting.push_back(more);
+                    }
+                    self.commit(waiting).await;
+                }
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let (state, head, health) = (self.state.clone(), self.head.clone(), self.health.clone());
+        let view = View { state, head, health, confirmed: self.confirmed };
+        self.view.send_replace(Arc::new(view));
+    }
+
+    fn break_off(&mut self, what: String) {
+        if !matches!(self.health, Health::Broken(_)) {
+            tracing::error!(what, "the ledger is broken; nothing is allowed any more");
+            self.health = Health::Broken(what);
+            self.publish();
+        }
+    }
+
+    /// Takes in what the watch of the store saw.
+    fn observe(&mut self, event: StoreEvent) {
+        match event {
+            StoreEvent::ListBegins => self.listing = Some(vec![false; self.prints.len()]),
+            StoreEvent::Seen(name, number, Ok(parts)) => self.seen(&name, number, &parts),
+            StoreEvent::Seen(_, _, Err(error)) => self.break_off(error.to_string()),
+            StoreEvent::Deleted(name) => self.break_off(format!("`{name}` was deleted")),
+            StoreEvent::ListEnds => self.listed(),
+        }
+    }
+
+    fn listed(&mut self) {
+        if let Some(seen) = self.listing.take()
+            && let Some(gone) = seen.iter().position(|s| !s)
+        {
+            let number = BlockNumber(u64::try_from(gone).unwrap_or(u64::MAX));
+            let name = block_name(self.head.trust().epoch, number);
+            return self.break_off(format!("`{name}` is gone"));
+        }
+        // A restored etcd or a cut tail: an earlier run has vouched for more than there is.
+        if let Some(promised) = self.promised.take() {
+            let (size, here) = (promised.size, self.head.next_index());
+            return self.break_off(format!("the checkpoint vouches for {size} entries, but only {here} are there"));
+        }
+        if self.health == Health::Starting {
+            self.health = Health::Whole;
+            tracing::info!(entries = self.head.next_index().0, "the ledger is read and whole");
+        }
+        self.publish();
+    }
+
+    fn seen(&mut self, name: &str, number: BlockNumber, parts: &BlockParts) {
+        let position = usize::try_from(number.0).unwrap_or(usize::MAX);
+        if let Some(slot) = self.listing.as_mut().and_then(|seen| seen.get_mut(position)) {
+            *slot = true;
+        }
+        match self.prints.get(position) {
+            Some(known) if *known == fingerprint(parts) => self.confirm(number),
+            Some(_) => self.break_off(format!("`{name}` was replaced by another block")),
+            None if number == self.head.next_block() => self.take_in(parts),
+            None => self.break_off(format!("`{name}` is there, but block {} is not", self.head.next_block())),
+        }
+    }
+
+    /// A block was read back from the store as we know it: what lies before its end may be vouched for.
+    fn confirm(&mut self, number: BlockNumber) {
+        let before = self.confirmed;
+        while let Some((_, end)) = self.unconfirmed.pop_front_if(|(n, _)| *n <= number) {
+            self.confirmed = end;
+        }
+        if before != self.confirmed {
+            self.publish();
+        }
+    }
+
+    fn end(&self) -> Confirmed {
+        Confirmed { size: self.head.next_index().0, root: Some(self.head.root()) }
+    }
+
+    /// Compares the checkpoint of an earlier run once its size is reached. Checkpoints are made at the ends of blocks.
+    fn keep_promise(&mut self) {
+        let reached = |c: &mut Checkpoint| c.size <= self.head.next_index().0;
+        if let Some(promised) = self.promised.take_if(reached)
+            && (promised.size, promised.root) != (self.head.next_index().0, self.head.root())
+        {
+            self.break_off(format!(
+                "the first {} entries are not those that the checkpoint vouches for",
+                promised.size
+            ));
+        }
+    }
+
+    /// Folds another writer's block.
+    fn take_in(&mut self, parts: &BlockParts) {
+        let name = block_name(self.head.trust().epoch, self.head.next_block());
+        let folded = self.head.fold(parts).map_err(|e| e.to_string());
+        match folded.and_then(|block| replay(&block, &mut self.state).map_err(|e| e.to_string())) {
+            Ok(_) => {
+                self.prints.push(fingerprint(parts));
+                self.unconfirmed.clear();
+                self.confirmed = self.end();
+                self.keep_promise();
+                // While the ledger is read at the start, nobody needs each step.
+                if self.health != Health::Starting {
+                    self.publish();
+                }
+            }
+            Err(what) => self.break_off(format!("`{name}`: {what}")),
+        }
+    }
+
+    async fn commit(&mut self, mut waiting: VecDeque<Submission>) {
+        while !waiting.is_empty() {
+            let unable = match &self.health {
+                Health::Whole => None,
+                Health::Starting => Some(AppendError::Starting),
+                Health::Broken(what) => Some(AppendError::Broken(what.clone())),
+            };
+            let result = match unable {
+                Some(error) => Err(error),
+                None => match self.draft(&mut waiting) {
+                    Ok(mut draft) => {
+                        let result = self.put(&mut draft).await;
+                        // What is not durable yet is judged again, before what came later.
+                        for (_, submission, _) in draft.answers.into_iter().rev() {
+                            waiting.push_front(submission);
+                        }
+                        result
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            if let Err(error) = result {
+                for submission in waiting.drain(..) {
+                    let _ = submission.answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// The writer for now, replaced in time.
+    fn writer(&mut self, now: UnixMillis) -> Result<&Writer, AppendError> {
+        let fresh = self.writer.as_ref().is_some_and(|w| w.not_after().0 > now.0.saturating_add(WRITER_MARGIN));
+        if !fresh {
+            self.writer = Some(self.writers.fresh(&self.head.trust().origin, now)?);
+        }
+        self.writer.as_ref().ok_or(AppendError::Stopped)
+    }
+
+    /// Judges what waits, one after another, each against what the ones before lead to, until a block is full.
+    fn draft(&mut self, waiting: &mut VecDeque<Submission>) -> Result<Draft, AppendError> {
+        let now = (self.clock)();
+        let mut draft = Draft::default();
+        let mut state = self.state.clone();
+        let mut next = self.head.next_index();
+        let known = self.head.clone();
+        let writer = self.writer(now)?;
+        let name = writer.name().to_owned();
+        if !known.knows(writer) {
+            let bytes = writer.introduce(now).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
+            let fields = Entry::decode(&bytes).map_err(|e| AppendError::Unrecordable(e.to_string()))?.fields;
+            draft.push(Event::KeyAdd(KeyEvent { fields }), bytes, &mut state, &mut next)?;
+        }
+        let mut size = 0;
+        while size < RAW_LIMIT
+            && draft.bytes.len() < MAX_BLOCK_ENTRIES
+            && let Some(submission) = waiting.pop_front()
+        {
+            // Whoever asked has given up and answered without us; recording it would be a decision that nobody made.
+            if submission.answer.is_closed() {
+                continue;
+            }
+            let outcome = deliberate(&submission.proposal, &state, &submission.facts);
+            let index = (!outcome.events.is_empty()).then_some(next);
+            let before = (draft.bytes.len(), state.clone(), next);
+            let pushed = outcome.events.into_iter().try_for_each(|event| {
+                let bytes = encode(&event, now, &name).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
+                size += bytes.len();
+                draft.push(event, bytes, &mut state, &mut next)
+            });
+            if let Err(error) = pushed {
+                draft.truncate(before.0);
+                (state, next) = (before.1, before.2);
+                let _ = submission.answer.send(Err(error));
+                continue;
+            }
+            let committed = Committed { index, reply: outcome.reply };
+            draft.answers.push_back((draft.bytes.len(), submission, committed));
+        }
+        // Nothing but our own introduction: it can wait for the first real entry.
+        if draft.answers.iter().all(|(_, _, c)| c.index.is_none()) {
+            draft.truncate(0);
+            draft.answers.iter_mut().for_each(|(needed, _, _)| *needed = 0);
+        }
+        Ok(draft)
+    }
+
+    /// Makes the draft durable, block by block, and gives the answers. Stops without an error when another writer was
+    /// faster; what is left in the draft must be judged again.
+    async fn put(&mut self, draft: &mut Draft) -> Result<(), AppendError> {
+        let mut durable = 0;
+        draft.answer(durable);
+        while durable < draft.bytes.len() {
+            let rest = draft.bytes.get(durable..).unwrap_or_default();
+            let (parts, count) = self.seal(rest)?;
+            match self.create(&parts).await {
+                Created::Ours => {
+                    self.stats.blocks.fetch_add(1, Ordering::Relaxed);
+                    self.stats.entries.fetch_add(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
+                    self.adopt_own(&parts, draft.events.get(durable..durable + count).unwrap_or_default())?;
+                    durable += count;
+                    draft.answer(durable);
+                }
+                Created::Theirs(other) => {
+                    self.stats.conflicts.fetch_add(1, Ordering::Relaxed);
+                    self.take_in(&other);
+                    return Ok(());
+                }
+                Created::Refused(what) => return Err(AppendError::Refused(what)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Packs as many of `entries` as the next block holds.
+    fn seal(&mut self, entries: &[Vec<u8>]) -> Result<(BlockParts, usize), AppendError> {
+        let now = (self.clock)();
+        let head = self.head.clone();
+        let writer = self.writer.as_ref().ok_or(AppendError::Stopped)?;
+        let mut count = entries.len().min(boundary_room(head.next_index()));
+        loop {
+            let some = entries.get(..count).unwrap_or_default();
+            match head.propose(some, writer, now, now) {
+                Ok(parts) => return Ok((parts, count)),
+                Err(BlockError::Limit { .. }) if count > 1 => count /= 2,
+                Err(error) => return Err(AppendError::Unrecordable(error.to_string())),
+            }
+        }
+    }
+
+    /// Creates a block. After a lost answer only the same bytes are tried under this number, until a quorum read tells what
+    /// is there: a late first attempt then does no harm.
+    async fn create(&self, parts: &BlockParts) -> Created {
+        let (epoch, number) = (self.head.trust().epoch, self.head.next_block());
+        let mut pause = FIRST_PAUSE;
+        let mut doubt = false;
+        loop {
+            match self.store.create(epoch, number, parts).await {
+                Ok(()) => return Created::Ours,
+                Err(CreateError::Refused(what)) if !doubt => return Created::Refused(what),
+                Err(CreateError::Refused(_) | CreateError::Exists) => {}
+                Err(CreateError::Unknown(what)) => {
+                    doubt = true;
+                    self.stats.ambiguous.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(block = number.0, what, "the answer to a ledger append was lost");
+                }
+            }
+            match self.store.read(epoch, number).await {
+                Ok(Some(found)) if found == *parts => return Created::Ours,
+                Ok(Some(found)) => return Created::Theirs(Box::new(found)),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(block = number.0, %error, "a ledger block cannot be read"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Takes in the block that we created. It goes through the same fold as everybody's, so that a mistake of ours shows
+    /// here and not at the next restart.
+    fn adopt_own(&mut self, parts: &BlockParts, events: &[Event]) -> Result<(), AppendError> {
+        let first = self.head.next_index();
+        let applied = self.head.fold(parts).map_err(|e| e.to_string()).and_then(|_| {
+            let indices = (first.0..).map(LogIndex);
+            indices.zip(events).try_for_each(|(index, event)| self.state.apply(index, event)).map_err(|e| e.to_string())
+        });
+        if let Err(what) = applied {
+            self.break_off(what.clone());
+            return Err(AppendError::Broken(what));
+        }
+        self.prints.push(fingerprint(parts));
+        let number = BlockNumber(self.head.next_block().0.saturating_sub(1));
+        self.unconfirmed.push_back((number, self.end()));
+        self.publish();
+        Ok(())
+    }
+}

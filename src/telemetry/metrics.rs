@@ -1,0 +1,215 @@
+//! All metrics, in one struct. Every series exists from the start, at zero; labels come from closed enums only.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder, histogram_opts,
+    opts,
+};
+
+use crate::api::GovernedKind;
+use crate::api::reason::{Reason, ReasonClass};
+use crate::units::UnixSeconds;
+
+/// Seconds; the webhook's budget is one.
+const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 0.8, 3.0];
+
+/// The operator's metrics.
+pub struct Metrics {
+    registry: Registry,
+    decisions: IntCounterVec,
+    admission: HistogramVec,
+    reconciles: IntCounterVec,
+    reconcile: HistogramVec,
+    certificate: IntGauge,
+    charter: IntGauge,
+    ledger_entries: IntGauge,
+    ledger_whole: IntGauge,
+    ledger_written: IntCounterVec,
+}
+
+/// Why metrics cannot be set up; a mistake in this file.
+#[derive(Debug, thiserror::Error)]
+#[error("the metrics cannot be set up: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+/// The ledger as the last scrape shall see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerNumbers {
+    /// Entries in the ledger.
+    pub size: u64,
+    /// Whether it is read and whole.
+    pub whole: bool,
+    /// Entries that this process appended.
+    pub entries: u64,
+    /// Blocks that this process appended.
+    pub blocks: u64,
+    /// Blocks that another writer created first.
+    pub conflicts: u64,
+    /// Appends whose answer was lost.
+    pub ambiguous: u64,
+    /// When the charter in force ends.
+    pub charter_expires: Option<UnixSeconds>,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when two metrics have one name.
+    pub fn try_new() -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        let counter = |opts: Opts, labels: &[&str]| -> Result<IntCounterVec, MetricsError> {
+            let metric = IntCounterVec::new(opts, labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let histogram = |opts: HistogramOpts, labels: &[&str]| -> Result<HistogramVec, MetricsError> {
+            let metric = HistogramVec::new(opts.buckets(BUCKETS.to_vec()), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, MetricsError> {
+            let metric = IntGauge::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let metrics = Self {
+            decisions: counter(
+                opts!("miax_admission_decisions_total", "Decisions about governed objects, dry runs included."),
+                &["kind", "decision", "reason"],
+            )?,
+            admission: histogram(
+                histogram_opts!(
+                    "miax_admission_duration_seconds",
+                    "Time from a review to its answer, ledger append included."
+                ),
+                &["kind"],
+            )?,
+            reconciles: counter(opts!("miax_reconcile_total", "Reconciles, by how they ended."), &["kind", "result"])?,
+            reconcile: histogram(
+                histogram_opts!("miax_reconcile_duration_seconds", "Time of one reconcile."),
+                &["kind"],
+            )?,
+            ledger_written: counter(
+                opts!(
+                    "miax_ledger_appends_total",
+                    "What this process wrote to the ledger: entries, blocks, conflicts (another writer was first), ambiguous (an answer was lost)."
+                ),
+                &["what"],
+            )?,
+            certificate: gauge(
+                "miax_webhook_certificate_expiry_timestamp_seconds",
+                "When the webhook's serving certificate ends, in seconds since 1970.",
+            )?,
+            charter: gauge(
+                "miax_charter_expiry_timestamp_seconds",
+                "When the charter in force ends, in seconds since 1970; 0 without one.",
+            )?,
+            ledger_entries: gauge("miax_ledger_entries", "Entries in the ledger, as this replica sees it.")?,
+            ledger_whole: gauge(
+                "miax_ledger_whole",
+                "1 when the ledger is read and nothing of it was deleted or changed.",
+            )?,
+            registry: registry.clone(),
+        };
+        metrics.start_at_zero();
+        Ok(metrics)
+    }
+
+    fn start_at_zero(&self) {
+        for kind in GovernedKind::ALL {
+            for reason in Reason::ALL {
+                let _ = self.decisions.with_label_values(&[kind.kind(), decision_word(*reason), reason.as_str()]);
+            }
+            let _ = self.admission.with_label_values(&[kind.kind()]);
+            let _ = self.reconcile.with_label_values(&[kind.kind()]);
+            for result in ["ok", "error"] {
+                let _ = self.reconciles.with_label_values(&[kind.kind(), result]);
+            }
+        }
+        for what in ["entries", "blocks", "conflicts", "ambiguous"] {
+            let _ = self.ledger_written.with_label_values(&[what]);
+        }
+    }
+
+    /// Counts a decision.
+    pub fn decided(&self, kind: GovernedKind, reason: Reason, took: Duration) {
+        self.decisions.with_label_values(&[kind.kind(), decision_word(reason), reason.as_str()]).inc();
+        self.admission.with_label_values(&[kind.kind()]).observe(took.as_secs_f64());
+    }
+
+    /// Counts a reconcile.
+    pub fn reconciled(&self, kind: GovernedKind, ok: bool, took: Duration) {
+        self.reconciles.with_label_values(&[kind.kind(), if ok { "ok" } else { "error" }]).inc();
+        self.reconcile.with_label_values(&[kind.kind()]).observe(took.as_secs_f64());
+    }
+
+    /// Tells when the serving certificate ends.
+    pub fn certificate_ends(&self, at: UnixSeconds) {
+        self.certificate.set(at.get());
+    }
+
+    /// Takes the ledger's numbers over, right before a scrape.
+    pub fn take_ledger(&self, numbers: LedgerNumbers) {
+        let LedgerNumbers { size, whole, entries, blocks, conflicts, ambiguous, charter_expires } = numbers;
+        self.ledger_entries.set(i64::try_from(size).unwrap_or(i64::MAX));
+        self.ledger_whole.set(i64::from(whole));
+        self.charter.set(charter_expires.map_or(0, UnixSeconds::get));
+        for (what, now) in
+            [("entries", entries), ("blocks", blocks), ("conflicts", conflicts), ("ambiguous", ambiguous)]
+        {
+            let counter = self.ledger_written.with_label_values(&[what]);
+            counter.inc_by(now.saturating_sub(counter.get()));
+        }
+    }
+
+    /// The exposition in Prometheus' text format.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when the encoder fails.
+    pub fn render(&self) -> Result<String, MetricsError> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Name, type and help of every metric, for the reference page.
+    #[must_use]
+    pub fn catalogue(&self) -> Vec<(String, String, String)> {
+        let families = self.registry.gather();
+        let row = |f: &prometheus::proto::MetricFamily| {
+            (f.name().to_owned(), format!("{:?}", f.get_field_type()).to_lowercase(), f.help().to_owned())
+        };
+        families.iter().map(row).collect()
+    }
+}
+
+fn decision_word(reason: Reason) -> &'static str {
+    match reason.class() {
+        ReasonClass::Allowed => "allow",
+        ReasonClass::Refused | ReasonClass::Malformed | ReasonClass::Unable => "deny",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_starts_at_zero_and_counts_by_reason() {
+        let metrics = Metrics::try_new().expect("metrics");
+        metrics.decided(GovernedKind::ControlCommand, Reason::Unsigned, Duration::from_millis(3));
+        metrics.take_ledger(LedgerNumbers { size: 7, whole: true, entries: 4, ..LedgerNumbers::default() });
+        metrics.take_ledger(LedgerNumbers { size: 9, whole: true, entries: 6, ..LedgerNumbers::default() });
+        let text = metrics.render().expect("text");
+        for line in [
+            r#"miax_admission_decisions_total{decision="deny",kind="ControlCommand",reason="Unsigned"} 1"#,
+            r#"miax_admission_decisions_total{decision="allow",kind="Manifest",reason="QuorumComplete"} 0"#,
+            r#"miax_ledger_appends_total{what="entries"} 6"#,
+            "miax_ledger_entries 9",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+    }
+}

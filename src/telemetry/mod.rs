@@ -1,0 +1,11 @@
+//! What the operator tells about itself: metrics, logs, probes.
+//!
+//! Must not: know the meaning of what it counts, or let a name, namespace or message become a label.
+
+mod logging;
+mod metrics;
+mod probes;
+
+pub use logging::init_logging;
+pub use metrics::{LedgerNumbers, Metrics, MetricsError};
+pub use probes::{Readiness, probes};
