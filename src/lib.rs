@@ -21,3 +21,6 @@ pub mod telemetry;
 pub mod admission;
 #[cfg(feature = "operator")]
 pub mod controllers;
+// rank 6
+#[cfg(feature = "operator")]
+pub mod operator;

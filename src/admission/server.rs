@@ -80,7 +80,7 @@ impl Server {
     }
 
     /// Takes no new connections, answers what was asked, and returns when that is done.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         self.handle.graceful_shutdown(Some(DRAIN));
         while self.handle.connection_count() > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,0 +1,26 @@
+//! The operator's entry point: arguments, crypto provider, runtime.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use miax::operator::{Arguments, run};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Only fails when a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

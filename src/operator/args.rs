@@ -1,0 +1,87 @@
+//! The operator's command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::units::Digest;
+
+/// The operator of Miax: the admission webhook and the controllers.
+#[derive(Debug, Parser)]
+#[command(name = "miax-operator", version, about, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// What to run.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  miax-operator webhook --genesis sha256:…           # one replica of the admission webhook
+  miax-operator controller --genesis sha256:…        # the controllers and the log's checkpoints
+  miax-operator manifests --url https://127.0.0.1:9443 | kubectl apply -f -";
+
+/// What to run.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer admission reviews.
+    Webhook(Webhook),
+    /// Bring charters into force, carry commands out, sign checkpoints.
+    Controller(Common),
+    /// Print what has to be in the cluster: namespaces, accounts, rights, webhook, flow control.
+    Manifests(Manifests),
+}
+
+/// Options of both roles.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Digest of the first charter, as `miax init` prints it; without it no first charter is accepted.
+    #[arg(long, env = "MIAX_GENESIS")]
+    pub genesis: Option<Digest>,
+    /// Domain that owns the ledger; the first part of its origin.
+    #[arg(long, env = "MIAX_OWNER", default_value = "miax.dev")]
+    pub owner: String,
+    /// Name of this replica; unique among those that run.
+    #[arg(long, env = "POD_NAME", default_value = "local")]
+    pub replica: String,
+    /// Where probes and metrics are served, without TLS.
+    #[arg(long, env = "MIAX_PROBES", default_value = "0.0.0.0:8080")]
+    pub probes: SocketAddr,
+    /// Kubeconfig file; without it $KUBECONFIG, ~/.kube/config, or the pod's service account.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// What is logged, for example `info` or `miax=debug,warn`.
+    #[arg(long, env = "MIAX_LOG", default_value = "info,kube_runtime=warn")]
+    pub log: String,
+    /// Log one JSON object a line.
+    #[arg(long, env = "MIAX_LOG_JSON")]
+    pub log_json: bool,
+}
+
+/// Options of the webhook.
+#[derive(Clone, Debug, Args)]
+pub struct Webhook {
+    /// Options of both roles.
+    #[command(flatten)]
+    pub common: Common,
+    /// Where reviews are answered, with TLS.
+    #[arg(long, env = "MIAX_LISTEN", default_value = "0.0.0.0:9443")]
+    pub listen: SocketAddr,
+    /// Names that the API server calls the webhook by; in the certificate.
+    #[arg(long = "name", env = "MIAX_NAMES", value_delimiter = ',', default_value = "miax-webhook.miax-system.svc")]
+    pub names: Vec<String>,
+    /// Seconds between being not ready and taking no more connections, so that nobody is sent to a closed door.
+    #[arg(long, default_value_t = 3)]
+    pub drain: u64,
+}
+
+/// Options of `manifests`.
+#[derive(Clone, Debug, Args)]
+pub struct Manifests {
+    /// Call the webhook by this URL instead of by its service: for an operator that runs outside of the cluster.
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Organs that carry actions out; each gets a service account.
+    #[arg(long = "seat", value_delimiter = ',', default_value = "SRE,TCC")]
+    pub seats: Vec<String>,
+}

@@ -1,0 +1,222 @@
+//! Everything that Miax needs in a cluster besides its CRDs and pods, as code: the chart is compared with this in a test, and
+//! `miax-operator manifests` prints it.
+
+use serde_json::{Value, json};
+
+use crate::api::names::{
+    CA_SECRET, CHECKPOINT_CONFIG_MAP, CONTROLLER_ACCOUNT, CONTROLLER_LEASE, GOVERNED_PATH, GOVERNED_WEBHOOK,
+    GOVERNED_WEBHOOK_NAME, LEDGER_NAMESPACE, LOG_KEY_SECRET, SYSTEM_NAMESPACE, WEBHOOK_ACCOUNT, WEBHOOK_SERVICE,
+    seat_account,
+};
+use crate::api::{GROUP, GovernedKind, VERSION};
+use crate::constitution::{Action, WorkloadKind};
+
+/// Name of the role of all seats, and of the flow control of the operator.
+const SEAT_ROLE: &str = "miax-seat";
+const FLOW: &str = "miax-operator";
+
+/// All objects. `url` replaces the webhook's service; `seats` are the organs that carry actions out.
+#[must_use]
+pub fn objects(url: Option<&str>, seats: &[String]) -> Vec<Value> {
+    let mut all = vec![namespace(SYSTEM_NAMESPACE), namespace(LEDGER_NAMESPACE)];
+    all.extend([WEBHOOK_ACCOUNT, CONTROLLER_ACCOUNT].map(account));
+    all.extend(seats.iter().map(|organ| account(&seat_account(organ))));
+    all.extend(rights(seats));
+    all.extend(flow_control());
+    all.push(webhook(url));
+    all
+}
+
+fn namespace(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+}
+
+fn account(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE},
+        // A seat is impersonated; nothing ever runs with a token of it.
+        "automountServiceAccountToken": false,
+    })
+}
+
+fn rule(groups: &str, resources: &[&str], names: &[&str], verbs: &[&str]) -> Value {
+    let mut rule = json!({"apiGroups": [groups], "resources": resources, "verbs": verbs});
+    if let (false, Some(map)) = (names.is_empty(), rule.as_object_mut()) {
+        map.insert("resourceNames".to_owned(), json!(names));
+    }
+    rule
+}
+
+/// A role with its binding. Without a namespace it is for the whole cluster.
+fn grant(name: &str, namespace: Option<&str>, accounts: &[String], rules: &[Value]) -> Vec<Value> {
+    let kind = if namespace.is_some() { "Role" } else { "ClusterRole" };
+    let mut metadata = json!({"name": name});
+    if let (Some(namespace), Some(map)) = (namespace, metadata.as_object_mut()) {
+        map.insert("namespace".to_owned(), Value::from(namespace));
+    }
+    let subject = |a: &String| json!({"kind": "ServiceAccount", "name": a, "namespace": SYSTEM_NAMESPACE});
+    let subjects: Vec<Value> = accounts.iter().map(subject).collect();
+    let api = "rbac.authorization.k8s.io";
+    vec![
+        json!({"apiVersion": format!("{api}/v1"), "kind": kind, "metadata": metadata, "rules": rules}),
+        json!({
+            "apiVersion": format!("{api}/v1"),
+            "kind": format!("{kind}Binding"),
+            "metadata": metadata,
+            "roleRef": {"apiGroup": api, "kind": kind, "name": name},
+            "subjects": subjects,
+        }),
+    ]
+}
+
+fn rights(seats: &[String]) -> Vec<Value> {
+    let webhook = [WEBHOOK_ACCOUNT.to_owned()];
+    let controller = [CONTROLLER_ACCOUNT.to_owned()];
+    let both = [WEBHOOK_ACCOUNT.to_owned(), CONTROLLER_ACCOUNT.to_owned()];
+    let accounts: Vec<String> = seats.iter().map(|organ| seat_account(organ)).collect();
+    let account_names: Vec<&str> = accounts.iter().map(String::as_str).collect();
+    let cluster_identity = || rule("", &["namespaces"], &["kube-system"], &["get"]);
+    let kinds = GovernedKind::ALL.map(GovernedKind::plural);
+    let status: Vec<String> = kinds.iter().map(|k| format!("{k}/status")).collect();
+    let status: Vec<&str> = status.iter().map(String::as_str).collect();
+    let workloads = WorkloadKind::ALL.map(WorkloadKind::plural);
+    [
+        // No update and no delete: the API server itself keeps the ledger append-only for us.
+        grant("miax-ledger", Some(LEDGER_NAMESPACE), &both, &[rule("", &["configmaps"], &[], &["create", "get", "list", "watch"])]),
+        grant(WEBHOOK_ACCOUNT, None, &webhook, &[cluster_identity(), rule("apps", &workloads, &[], &["list", "watch"])]),
+        grant(
+            WEBHOOK_ACCOUNT,
+            Some(SYSTEM_NAMESPACE),
+            &webhook,
+            &[
+                rule("", &["secrets"], &[CA_SECRET, LOG_KEY_SECRET], &["get"]),
+                rule("", &["configmaps"], &[CHECKPOINT_CONFIG_MAP], &["get"]),
+            ],
+        ),
+        grant(
+            CONTROLLER_ACCOUNT,
+            None,
+            &controller,
+            &[
+                cluster_identity(),
+                rule(GROUP, &kinds, &[], &["get", "list", "watch"]),
+                rule(GROUP, &status, &[], &["patch"]),
+                rule(
+                    "admissionregistration.k8s.io",
+                    &["validatingwebhookconfigurations"],
+                    &[GOVERNED_WEBHOOK],
+                    &["get", "patch"],
+                ),
+            ],
+        ),
+        grant(
+            CONTROLLER_ACCOUNT,
+            Some(SYSTEM_NAMESPACE),
+            &controller,
+            &[
+                // RBAC cannot bound a create by name.
+                rule("", &["secrets", "configmaps"], &[], &["create"]),
+                rule("", &["secrets"], &[CA_SECRET, LOG_KEY_SECRET], &["get", "update"]),
+                rule("", &["configmaps"], &[CHECKPOINT_CONFIG_MAP], &["get", "update"]),
+                rule("coordination.k8s.io", &["leases"], &[], &["create"]),
+                rule("coordination.k8s.io", &["leases"], &[CONTROLLER_LEASE], &["get", "update"]),
+                rule("", &["serviceaccounts"], &account_names, &["impersonate"]),
+            ],
+        ),
+        grant(SEAT_ROLE, None, &accounts, &seat_rules()),
+    ]
+    .concat()
+}
+
+/// What the actions need, and no more.
+fn seat_rules() -> Vec<Value> {
+    let all = WorkloadKind::ALL.map(WorkloadKind::plural);
+    let scale = Action::Scale { replicas: 0 };
+    let scalable: Vec<String> = WorkloadKind::ALL
+        .into_iter()
+        .filter(|k| scale.exists_for(*k))
+        .map(|k| format!("{}/scale", k.plural()))
+        .collect();
+    let scalable: Vec<&str> = scalable.iter().map(String::as_str).collect();
+    vec![
+        rule("apps", &all, &[], &["get", "patch"]),
+        rule("apps", &scalable, &[], &["patch"]),
+        rule("apps", &["replicasets", "controllerrevisions"], &[], &["list"]),
+    ]
+}
+
+/// A priority level of their own for our accounts: a ledger append must never queue behind the very requests that wait for
+/// its answer.
+fn flow_control() -> Vec<Value> {
+    let api = "flowcontrol.apiserver.k8s.io/v1";
+    let account = |name: &str| {
+        json!({"kind": "ServiceAccount", "serviceAccount": {"name": name, "namespace": SYSTEM_NAMESPACE}})
+    };
+    vec![
+        json!({
+            "apiVersion": api,
+            "kind": "PriorityLevelConfiguration",
+            "metadata": {"name": FLOW},
+            "spec": {
+                "type": "Limited",
+                "limited": {
+                    "nominalConcurrencyShares": 30,
+                    "lendablePercent": 50,
+                    "limitResponse": {"type": "Queue", "queuing": {"queues": 16, "handSize": 4, "queueLengthLimit": 100}},
+                },
+            },
+        }),
+        json!({
+            "apiVersion": api,
+            "kind": "FlowSchema",
+            "metadata": {"name": FLOW},
+            "spec": {
+                "priorityLevelConfiguration": {"name": FLOW},
+                "matchingPrecedence": 500,
+                "distinguisherMethod": {"type": "ByUser"},
+                "rules": [{
+                    "subjects": [account(WEBHOOK_ACCOUNT), account(CONTROLLER_ACCOUNT)],
+                    "resourceRules": [{
+                        "apiGroups": ["*"],
+                        "resources": ["*"],
+                        "verbs": ["*"],
+                        "clusterScope": true,
+                        "namespaces": ["*"],
+                    }],
+                }],
+            },
+        }),
+    ]
+}
+
+fn webhook(url: Option<&str>) -> Value {
+    let client = match url {
+        Some(url) => json!({"url": format!("{}{GOVERNED_PATH}", url.trim_end_matches('/'))}),
+        None => json!({
+            "service": {"name": WEBHOOK_SERVICE, "namespace": SYSTEM_NAMESPACE, "path": GOVERNED_PATH, "port": 443},
+        }),
+    };
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": GOVERNED_WEBHOOK},
+        "webhooks": [{
+            "name": GOVERNED_WEBHOOK_NAME,
+            "admissionReviewVersions": ["v1"],
+            "clientConfig": client,
+            "failurePolicy": "Fail",
+            "matchPolicy": "Equivalent",
+            "sideEffects": "NoneOnDryRun",
+            "timeoutSeconds": 3,
+            "rules": [{
+                "apiGroups": [GROUP],
+                "apiVersions": [VERSION],
+                "operations": ["CREATE", "UPDATE", "DELETE"],
+                "resources": GovernedKind::ALL.map(GovernedKind::plural),
+                "scope": "*",
+            }],
+        }],
+    })
+}

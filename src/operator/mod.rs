@@ -1,0 +1,337 @@
+//! The one place that constructs things: clients, clocks, tasks, sockets; and the order in which they start and stop.
+
+mod args;
+mod authority;
+mod clock;
+mod install;
+mod lease;
+mod log_key;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue};
+use futures::FutureExt as _;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::admission::{Server, Snapshot, Webhook, WorkloadCache, router};
+use crate::api::names::{SYSTEM_NAMESPACE, seat_account};
+use crate::controllers::{CheckpointWriter, Context, SeatClients, keep_checkpoints, sweep};
+use crate::ledger::{Checkpoint, Head, LogTrust};
+use crate::store::{Clock, ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow};
+use crate::telemetry::{LedgerNumbers, Metrics, Readiness, init_logging, probes};
+use crate::units::UnixSeconds;
+
+pub use args::{Arguments, Command, Common};
+pub use install::objects;
+
+/// Epoch of the log. A new one begins only after a disaster, by a decision that this version does not know yet.
+const EPOCH: u16 = 0;
+/// Calls of the API server that take longer are given up.
+const READ_TIMEOUT: Duration = Duration::from_secs(300);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the operator does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No certificate for the webhook.
+    #[error("the webhook has no certificate: {0}")]
+    Certificate(#[from] authority::CertificateError),
+    /// The checkpoint in the cluster is not one of this log.
+    #[error("the checkpoint in the cluster does not open: {0}")]
+    Checkpoint(#[from] crate::ledger::CheckpointError),
+    /// The cluster cannot be identified.
+    #[error("the namespace kube-system has no uid; this cluster cannot be identified")]
+    ClusterUid,
+    /// A socket or a signal.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// Kubernetes did not answer or refused.
+    #[error("{0}")]
+    Kube(#[from] kube::Error),
+    /// No kubeconfig.
+    #[error("no cluster to talk to: {0}")]
+    Kubeconfig(String),
+    /// No log key.
+    #[error("the ledger cannot be written: {0}")]
+    LogKey(#[from] log_key::LogKeyError),
+    /// Leadership was lost; another process takes over.
+    #[error("the lease was lost; another controller leads now")]
+    LeaseLost,
+    /// Metrics cannot be set up.
+    #[error("{0}")]
+    Metrics(#[from] crate::telemetry::MetricsError),
+    /// The operating system has no randomness.
+    #[error("the operating system gives no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+    /// The webhook cannot listen.
+    #[error("{0}")]
+    Serve(#[from] crate::admission::ServeError),
+    /// A task that must never end did.
+    #[error("the {0} stopped; the process ends so that it is started anew")]
+    TaskEnded(&'static str),
+}
+
+/// Runs what the command line says until a signal comes.
+///
+/// # Errors
+/// Every variant of [`Error`]; the message says what to do next.
+pub async fn run(arguments: Arguments) -> Result<(), Error> {
+    match arguments.command {
+        Command::Webhook(options) => run_webhook(options).await,
+        Command::Controller(options) => run_controller(options).await,
+        Command::Manifests(options) => {
+            print_manifests(&objects(options.url.as_deref(), &options.seats));
+            Ok(())
+        }
+    }
+}
+
+fn print_manifests(objects: &[serde_json::Value]) {
+    let documents: Vec<String> = objects.iter().map(crate::trust::to_yaml).collect();
+    println!("{}", documents.join("---\n").trim_end());
+}
+
+/// What both roles have.
+struct Base {
+    config: Config,
+    client: Client,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    cluster_uid: String,
+    origin: String,
+}
+
+impl Base {
+    async fn start(options: &Common) -> Result<Self, Error> {
+        init_logging(&options.log, options.log_json);
+        let config = load_config(options.kubeconfig.as_deref()).await?;
+        let client = Client::try_from(config.clone())?;
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let cluster_uid = namespaces.get("kube-system").await?.metadata.uid.ok_or(Error::ClusterUid)?;
+        let origin = format!("{}/ecm/{cluster_uid}/{EPOCH}", options.owner);
+        let metrics = Arc::new(Metrics::try_new()?);
+        Ok(Self { config, client, clock: clock::wall_clock(), metrics, cluster_uid, origin })
+    }
+
+    /// Starts to read the ledger and to take proposals.
+    fn start_ledger(&self, options: &Common, key: log_key::LogKey) -> Result<(Ledger, watch::Receiver<bool>), Error> {
+        let log_key::LogKey { signer, anchor } = key;
+        let trust = LogTrust { origin: self.origin.clone(), epoch: EPOCH, key: signer.verifier() };
+        let promised = match anchor.checkpoint.as_str() {
+            "" => None,
+            note => Some(Checkpoint::open(note, &self.origin, &trust.key)?),
+        };
+        let seed = clock::seed_source(clock::random_bytes()?);
+        let writers = WriterSource { log_key: signer, replica: options.replica.clone(), seed };
+        // A client of its own: appends wait behind nothing else of this process.
+        let store = ConfigMapStore::new(Client::try_from(self.config.clone())?);
+        let (sequencer, ledger, input) =
+            Sequencer::new(store, Head::genesis(trust), promised, writers, self.clock.clone());
+        let (events, inbox) = mpsc::channel(256);
+        let (ended, alive) = watch::channel(false);
+        let watching = follow(self.client.clone(), EPOCH, events);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = sequencer.run(input, inbox) => {}
+                _ = watching => {}
+            }
+            let _ = ended.send(true);
+        });
+        Ok((ledger, alive))
+    }
+
+    /// Serves probes and metrics.
+    async fn serve_probes(&self, address: SocketAddr, ready: Readiness, ledger: Ledger) -> Result<(), Error> {
+        let metrics = self.metrics.clone();
+        let exposition = Arc::new(move || {
+            metrics.take_ledger(numbers(&ledger));
+            metrics.render().map_err(|e| e.to_string())
+        });
+        let io = |source| Error::Io { what: format!("the probes cannot listen on {address}"), source };
+        let listener = tokio::net::TcpListener::bind(address).await.map_err(io)?;
+        tracing::info!(address = %listener.local_addr().map_err(io)?, "probes and metrics");
+        tokio::spawn(async move { axum::serve(listener, probes(ready, exposition)).await });
+        Ok(())
+    }
+}
+
+async fn load_config(kubeconfig: Option<&Path>) -> Result<Config, Error> {
+    let wrong = |e: &dyn std::fmt::Display| Error::Kubeconfig(e.to_string());
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path).map_err(|e| wrong(&e))?;
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(|e| wrong(&e))?
+        }
+        None => Config::infer().await.map_err(|e| wrong(&e))?,
+    };
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    Ok(config)
+}
+
+/// Clients that impersonate the service account of an organ. The organ's name comes from the verified charter only.
+fn seat_clients(config: Config) -> SeatClients {
+    Arc::new(move |organ| {
+        let mut config = config.clone();
+        let user = format!("system:serviceaccount:{SYSTEM_NAMESPACE}:{}", seat_account(organ));
+        let value = HeaderValue::from_str(&user).map_err(|e| kube::Error::Service(e.into()))?;
+        config.headers.push((HeaderName::from_static("impersonate-user"), value));
+        Client::try_from(config)
+    })
+}
+
+fn numbers(ledger: &Ledger) -> LedgerNumbers {
+    let view = ledger.view();
+    let stats = ledger.stats();
+    LedgerNumbers {
+        size: view.head.next_index().0,
+        whole: view.health == Health::Whole,
+        entries: stats.entries.load(Ordering::Relaxed),
+        blocks: stats.blocks.load(Ordering::Relaxed),
+        conflicts: stats.conflicts.load(Ordering::Relaxed),
+        ambiguous: stats.ambiguous.load(Ordering::Relaxed),
+        charter_expires: view.state.charter().map(|c| c.expires_at),
+    }
+}
+
+fn ledger_ready(ledger: &Ledger) -> Result<(), String> {
+    match &ledger.view().health {
+        Health::Whole => Ok(()),
+        Health::Starting => Err("the ledger is still being read".to_owned()),
+        Health::Broken(what) => Err(format!("the ledger is broken: {what}")),
+    }
+}
+
+/// Resolves when the process is asked to end.
+async fn asked_to_end() -> Result<(), Error> {
+    let io = |source| Error::Io { what: "signals cannot be received".to_owned(), source };
+    let mut terminate = signal(SignalKind::terminate()).map_err(io)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(io)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn ended(mut alive: watch::Receiver<bool>) {
+    let _ = alive.wait_for(|ended| *ended).await;
+}
+
+async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
+    let args::Webhook { common, listen, names, drain } = options;
+    let base = Base::start(&common).await?;
+    let key = log_key::wait_for(&base.client, &base.origin).await?;
+    let (ledger, alive) = base.start_ledger(&common, key)?;
+    let workloads = WorkloadCache::start(&base.client);
+    let snapshot = Arc::new(Snapshot::new(workloads, base.cluster_uid.clone(), common.genesis, base.clock.clone()));
+    let leaf = authority::first_leaf(&base.client, &names, &base.clock).await?;
+    let (leaf_ends, leaf_ending) = watch::channel(leaf.ends);
+    let (draining, is_draining) = watch::channel(false);
+    let ready = readiness(ledger.clone(), snapshot.clone(), leaf_ending, is_draining, base.clock.clone());
+    base.serve_probes(common.probes, ready, ledger.clone()).await?;
+    let webhook = Arc::new(Webhook::new(ledger, snapshot, base.metrics.clone()));
+    let server = Arc::new(Server::start(listen, &leaf, router(webhook))?);
+    tracing::info!(address = %server.address(), origin = base.origin, "the webhook listens");
+    tokio::spawn(authority::keep_leaf(
+        base.client.clone(),
+        names,
+        base.clock.clone(),
+        leaf,
+        server.clone(),
+        base.metrics.clone(),
+        leaf_ends,
+    ));
+    tokio::select! {
+        result = asked_to_end() => result?,
+        () = ended(alive) => return Err(Error::TaskEnded("ledger")),
+    }
+    // Not ready first, and only then no new connections: endpoints take a moment to forget us.
+    tracing::info!("stopping");
+    draining.send_replace(true);
+    tokio::time::sleep(Duration::from_secs(drain)).await;
+    server.stop().await;
+    Ok(())
+}
+
+fn readiness(
+    ledger: Ledger,
+    snapshot: Arc<Snapshot>,
+    leaf_ends: watch::Receiver<UnixSeconds>,
+    draining: watch::Receiver<bool>,
+    clock: Clock,
+) -> Readiness {
+    Arc::new(move || {
+        ledger_ready(&ledger)?;
+        let now: UnixSeconds = clock().into();
+        let ends = *leaf_ends.borrow();
+        if *draining.borrow() {
+            return Err("this replica is stopping".to_owned());
+        }
+        if now >= ends {
+            return Err(format!("the serving certificate ended at {ends}"));
+        }
+        if !snapshot.is_fresh() {
+            return Err("the view of the workloads is not complete".to_owned());
+        }
+        Ok(())
+    })
+}
+
+async fn run_controller(options: Common) -> Result<(), Error> {
+    let base = Base::start(&options).await?;
+    let key = log_key::read_or_make(&base.client, &base.origin).await?;
+    let again = log_key::read_or_make(&base.client, &base.origin).await?;
+    let (ledger, alive) = base.start_ledger(&options, key)?;
+    let probed = ledger.clone();
+    base.serve_probes(options.probes, Arc::new(move || ledger_ready(&probed)), ledger.clone()).await?;
+    let nonce = crate::units::hex(clock::random_bytes()?.get(..4).unwrap_or_default());
+    let identity = format!("{}-{nonce}", options.replica);
+    let leadership = lease::Leadership::new(base.client.clone(), identity, base.clock.clone());
+    tokio::select! {
+        () = leadership.acquire() => {}
+        result = asked_to_end() => return result,
+    }
+    tracing::info!("leading");
+    let context = Arc::new(Context {
+        client: base.client.clone(),
+        ledger: ledger.clone(),
+        seats: seat_clients(base.config.clone()),
+        metrics: base.metrics.clone(),
+        clock: base.clock.clone(),
+        cluster_uid: base.cluster_uid.clone(),
+        genesis: options.genesis,
+    });
+    let checkpoints =
+        CheckpointWriter { client: base.client.clone(), ledger, key: again.signer, origin: base.origin.clone() };
+    let (stop, stopping) = watch::channel(false);
+    let stopped = ended(stopping).boxed().shared();
+    let controllers = tokio::spawn(crate::controllers::run(context.clone(), stopped));
+    tokio::spawn(authority::keep_authority(base.client.clone(), base.clock.clone()));
+    tokio::spawn(keep_checkpoints(checkpoints));
+    tokio::spawn(sweep(context));
+    let result = tokio::select! {
+        result = asked_to_end() => result,
+        () = leadership.keep() => return Err(Error::LeaseLost),
+        () = ended(alive) => return Err(Error::TaskEnded("ledger")),
+    };
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    // Running actions end first; only then may another controller lead.
+    let _ = controllers.await;
+    leadership.release().await;
+    result
+}
