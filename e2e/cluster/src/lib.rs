@@ -1,1 +1,16 @@
-//! Real Kubernetes clusters for tests and demos.
+//! Real Kubernetes clusters for tests and demos: started from pinned Go modules in seconds, several side by side, always
+//! stopped.
+
+mod binaries;
+mod certificates;
+mod control_plane;
+mod error;
+mod kubectl;
+mod process;
+mod wait;
+
+pub use binaries::{Tool, binary, build_all};
+pub use control_plane::{ControlPlane, ControlPlaneBuilder};
+pub use error::ClusterError;
+pub use kubectl::{Kubectl, Output};
+pub use wait::{eventually, eventually_within};
