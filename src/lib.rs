@@ -19,6 +19,7 @@ pub mod telemetry;
 // rank 5
 #[cfg(feature = "operator")]
 pub mod admission;
+pub mod cli;
 #[cfg(feature = "operator")]
 pub mod controllers;
 // rank 6

@@ -84,8 +84,18 @@ fn rights(seats: &[String]) -> Vec<Value> {
     let workloads = WorkloadKind::ALL.map(WorkloadKind::plural);
     [
         // No update and no delete: the API server itself keeps the ledger append-only for us.
-        grant("miax-ledger", Some(LEDGER_NAMESPACE), &both, &[rule("", &["configmaps"], &[], &["create", "get", "list", "watch"])]),
-        grant(WEBHOOK_ACCOUNT, None, &webhook, &[cluster_identity(), rule("apps", &workloads, &[], &["list", "watch"])]),
+        grant(
+            "miax-ledger",
+            Some(LEDGER_NAMESPACE),
+            &both,
+            &[rule("", &["configmaps"], &[], &["create", "get", "list", "watch"])],
+        ),
+        grant(
+            WEBHOOK_ACCOUNT,
+            None,
+            &webhook,
+            &[cluster_identity(), rule("apps", &workloads, &[], &["list", "watch"])],
+        ),
         grant(
             WEBHOOK_ACCOUNT,
             Some(SYSTEM_NAMESPACE),
@@ -151,9 +161,8 @@ fn seat_rules() -> Vec<Value> {
 /// its answer.
 fn flow_control() -> Vec<Value> {
     let api = "flowcontrol.apiserver.k8s.io/v1";
-    let account = |name: &str| {
-        json!({"kind": "ServiceAccount", "serviceAccount": {"name": name, "namespace": SYSTEM_NAMESPACE}})
-    };
+    let account =
+        |name: &str| json!({"kind": "ServiceAccount", "serviceAccount": {"name": name, "namespace": SYSTEM_NAMESPACE}});
     vec![
         json!({
             "apiVersion": api,

@@ -71,8 +71,7 @@ pub(super) async fn read_or_make(client: &Client, origin: &str) -> Result<LogKey
     }
     let key = signer(&secrets, origin).await?;
     if anchors.get_opt(CHECKPOINT_CONFIG_MAP).await?.is_none() {
-        let anchor =
-            Anchor { origin: origin.to_owned(), key: key.verifier().to_string(), checkpoint: String::new() };
+        let anchor = Anchor { origin: origin.to_owned(), key: key.verifier().to_string(), checkpoint: String::new() };
         let mut map = ConfigMap::default();
         map.metadata.name = Some(CHECKPOINT_CONFIG_MAP.to_owned());
         map.data = Some(anchor_data(&anchor));
@@ -104,8 +103,7 @@ fn existing<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
 async fn signer(secrets: &Api<Secret>, origin: &str) -> Result<NoteSigner, LogKeyError> {
     let secret = secrets.get_opt(LOG_KEY_SECRET).await?.ok_or(LogKeyError::Lost)?;
     let bytes = secret.data.and_then(|mut d| d.remove(SEED)).ok_or(LogKeyError::Malformed)?;
-    let seed: Zeroizing<[u8; 32]> =
-        Zeroizing::new(bytes.0.as_slice().try_into().map_err(|_| LogKeyError::Malformed)?);
+    let seed: Zeroizing<[u8; 32]> = Zeroizing::new(bytes.0.as_slice().try_into().map_err(|_| LogKeyError::Malformed)?);
     Ok(NoteSigner::try_new(origin, &seed)?)
 }
 

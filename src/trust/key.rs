@@ -160,6 +160,14 @@ impl PublicKey {
         Self::parse(kind, text)
     }
 
+    /// Reads a key in the form of the SSH protocol, as an agent lists it; `None` for types that Miax does not know.
+    #[must_use]
+    pub fn from_ssh_blob(blob: &[u8]) -> Option<Self> {
+        let key = ssh_key::PublicKey::from_bytes(blob).ok()?;
+        let kind = KeyType::of_ssh(key.key_data())?;
+        Self::parse(kind, &key.to_openssh().ok()?).ok()
+    }
+
     fn parse_ssh(kind: KeyType, text: &str) -> Result<KeyData, KeyError> {
         let key = ssh_key::PublicKey::from_openssh(text.trim()).map_err(|_| KeyError::Unreadable)?;
         match KeyType::of_ssh(key.key_data()) {

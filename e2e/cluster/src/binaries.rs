@@ -29,7 +29,8 @@ const KUBERNETES: &str = "1.36.3";
 
 impl Tool {
     /// Every program.
-    pub const ALL: [Self; 5] = [Self::Etcd, Self::KubeApiserver, Self::KubeControllerManager, Self::Kubectl, Self::Helm];
+    pub const ALL: [Self; 5] =
+        [Self::Etcd, Self::KubeApiserver, Self::KubeControllerManager, Self::Kubectl, Self::Helm];
 
     /// Name of the program.
     #[must_use]

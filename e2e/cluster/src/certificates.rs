@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
 };
 use serde_json::json;
 
@@ -36,7 +37,13 @@ impl Authority {
     }
 
     /// Writes `<name>.crt` and `<name>.key` for this user, group and addresses.
-    pub(crate) fn issue(&self, name: &str, user: &str, group: Option<&str>, addresses: &[IpAddr]) -> Result<(), ClusterError> {
+    pub(crate) fn issue(
+        &self,
+        name: &str,
+        user: &str,
+        group: Option<&str>,
+        addresses: &[IpAddr],
+    ) -> Result<(), ClusterError> {
         let key = KeyPair::generate()?;
         let names = ["localhost", "kubernetes.default.svc"].map(str::to_owned);
         let mut params = CertificateParams::new(names)?;

@@ -1,0 +1,7 @@
+//! The CLI's entry point.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    miax::cli::run(std::env::args_os())
+}

@@ -1,0 +1,92 @@
+//! `miax charter`: lint and digest.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::constitution::{LintFinding, LintLevel, lint};
+
+use super::files::read_charter;
+use super::output::{Answer, Failure, Format, Tone, paint, print, say, tell};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  miax charter lint -f constitution-v1.yaml
+  miax charter digest -f constitution-v1.yaml    # what --genesis of the operator needs")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Find what a charter should not be; exit 1 when it would be refused.
+    Lint {
+        /// The file.
+        #[arg(short, long)]
+        file: PathBuf,
+        /// How to print.
+        #[arg(short, long, default_value = "text")]
+        output: Format,
+    },
+    /// Print the digest that signatures are over.
+    Digest {
+        /// The file.
+        #[arg(short, long)]
+        file: PathBuf,
+    },
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
+    match arguments.action {
+        Action::Lint { file, output } => {
+            let (_, manifest) = read_charter(&file)?;
+            let findings = lint(&manifest.charter);
+            let row = |f: &LintFinding| {
+                let (level, waiver) = level(f);
+                json!({"finding": f.name.as_str(), "subject": f.subject, "level": level, "message": f.message, "waiver": waiver})
+            };
+            let value: Vec<_> = findings.iter().map(row).collect();
+            print(output, &value, || match findings.is_empty() {
+                true => "nothing to say".to_owned(),
+                false => findings.iter().map(line).collect::<Vec<_>>().join("\n"),
+            })?;
+            Ok(worst(&findings))
+        }
+        Action::Digest { file } => {
+            say(&read_charter(&file)?.1.document.digest.to_string());
+            Ok(Answer::Yes)
+        }
+    }
+}
+
+fn level(finding: &LintFinding) -> (&'static str, Option<&str>) {
+    match &finding.level {
+        LintLevel::Error => ("error", None),
+        LintLevel::Warning => ("warning", None),
+        LintLevel::Waived(reason) => ("waived", Some(reason)),
+    }
+}
+
+fn line(finding: &LintFinding) -> String {
+    let (word, waiver) = level(finding);
+    let tone = match finding.level {
+        LintLevel::Error => Tone::Bad,
+        LintLevel::Warning => Tone::Doubt,
+        LintLevel::Waived(_) => Tone::Quiet,
+    };
+    let waiver = waiver.map(|w| format!(" (accepted: {w})")).unwrap_or_default();
+    format!("{} {} {}: {}{waiver}", paint(word, tone), finding.name.as_str(), finding.subject, finding.message)
+}
+
+/// Tells the findings to the user, beside data on stdout.
+pub(super) fn print_findings(findings: &[LintFinding]) {
+    for finding in findings.iter().filter(|f| f.level != LintLevel::Warning) {
+        tell(&line(finding));
+    }
+}
+
+/// No when the charter would be refused.
+pub(super) fn worst(findings: &[LintFinding]) -> Answer {
+    if findings.iter().any(LintFinding::blocks) { Answer::No } else { Answer::Yes }
+}

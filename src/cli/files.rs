@@ -1,0 +1,126 @@
+//! Files with signed documents: read strictly, written so that nothing is ever half there.
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::api::GovernedKind;
+use crate::constitution::{Command, Document, Manifest};
+use crate::trust::{parse_yaml_strict, to_yaml};
+
+use super::output::{Failure, failure};
+
+/// Largest file with a document; a document itself has 1 MiB at most.
+const MAX_FILE: u64 = 4 << 20;
+
+/// A signed document, whatever its kind.
+pub(super) enum Signed {
+    /// A command.
+    Command(Box<Command>),
+    /// A manifest.
+    Manifest(Box<Manifest>),
+}
+
+impl Signed {
+    /// Reads an object.
+    pub(super) fn read(object: &Value) -> Result<Self, Failure> {
+        let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+        match GovernedKind::from_kind(kind) {
+            Some(GovernedKind::ControlCommand) => Command::read(object).map(|c| Self::Command(Box::new(c))),
+            Some(GovernedKind::Manifest) => Manifest::read(object).map(|m| Self::Manifest(Box::new(m))),
+            None => {
+                return Err(Failure::new(format!("`{kind}` is not a signed kind; write ControlCommand or Manifest")));
+            }
+        }
+        .map_err(|e| Failure::new(format!("{}: {e}", e.reason)))
+    }
+
+    /// What all documents share.
+    pub(super) fn document(&self) -> &Document {
+        match self {
+            Self::Command(command) => &command.document,
+            Self::Manifest(manifest) => &manifest.document,
+        }
+    }
+
+    /// What it does, in a few words.
+    pub(super) fn summary(&self) -> String {
+        match self {
+            Self::Command(command) => command.summary(),
+            Self::Manifest(manifest) => manifest.summary(),
+        }
+    }
+}
+
+/// Reads a text file, or stdin for `-`, up to the limit.
+pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
+    let place = path.display();
+    let mut text = String::new();
+    let result = if path == Path::new("-") {
+        std::io::stdin().take(MAX_FILE + 1).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))
+    };
+    result.map_err(|e| Failure::new(format!("{place}: {e}")))?;
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_FILE {
+        return Err(Failure::new(format!(
+            "{place}: larger than {} MiB; this is not a signed document",
+            MAX_FILE >> 20
+        )));
+    }
+    Ok(text)
+}
+
+/// Reads the one document of a file.
+pub(super) fn read_object(path: &Path) -> Result<Value, Failure> {
+    let text = read_text(path)?;
+    let place = path.display();
+    let mut documents = parse_yaml_strict(&text).map_err(|e| Failure::new(format!("{place}: {e}")))?;
+    match (documents.pop(), documents.len()) {
+        (Some(object), 0) => Ok(object),
+        (None, _) => Err(Failure::new(format!("{place}: no document is in there"))),
+        (Some(_), more) => Err(Failure::new(format!("{place}: {} documents; a signature is for one", more + 1))
+            .with_next("write each document into a file of its own")),
+    }
+}
+
+/// Reads a charter.
+pub(super) fn read_charter(path: &Path) -> Result<(Value, Manifest), Failure> {
+    let object = read_object(path)?;
+    match Signed::read(&object)? {
+        Signed::Manifest(manifest) => Ok((object, *manifest)),
+        Signed::Command(_) => Err(Failure::new(format!("{}: this is a command, not a charter", path.display()))),
+    }
+}
+
+/// Whether an existing file may be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// It is the file that was read.
+    Replace,
+    /// It would be lost.
+    Keep,
+}
+
+/// Writes an object as YAML: beside its place first, then renamed, so that a crash leaves the old file whole.
+pub(super) fn write_object(path: &Path, object: &Value, existing: Existing) -> Result<(), Failure> {
+    write_text(path, &to_yaml(object), existing)
+}
+
+/// Writes a text in the same way.
+pub(super) fn write_text(path: &Path, text: &str, existing: Existing) -> Result<(), Failure> {
+    let place = path.display();
+    if existing == Existing::Keep && path.exists() {
+        return Err(Failure::new(format!("{place} exists")).with_next("choose another name, or remove it first"));
+    }
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("document");
+    let part = path.with_file_name(format!(".{name}.part"));
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::File::create(&part)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&part, path)
+    };
+    write().map_err(|e| failure(&format!("{place}: {e}")))
+}

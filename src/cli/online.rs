@@ -1,0 +1,61 @@
+//! Reading a cluster: only reads, with the user's own kubeconfig.
+
+use std::path::PathBuf;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::store::{Anchor, ConfigMapStore, ReadError, read_anchor};
+
+use super::dump::{Claims, Dump};
+use super::output::{Failure, failure, tell};
+
+/// Which cluster.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Cluster {
+    /// Kubeconfig file.
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig.
+    #[arg(long)]
+    context: Option<String>,
+}
+
+impl Cluster {
+    /// Reads the whole ledger and what the cluster says about it.
+    pub(super) fn read_ledger(&self) -> Result<Dump, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failure(&e))?;
+        runtime.block_on(async {
+            let client = self.client().await?;
+            tell("reading the ledger ...");
+            let wrong = |e: ReadError| {
+                Failure::new(format!("the ledger cannot be read: {e}")).with_next(
+                    "you need the rights to list configmaps in miax-ledger and to get miax-checkpoint in miax-system",
+                )
+            };
+            let anchor = read_anchor(client.clone()).await.map_err(wrong)?;
+            let blocks = ConfigMapStore::new(client).list().await.map_err(wrong)?;
+            let claims = anchor.map(|Anchor { origin, key, checkpoint }| Claims { origin, key, checkpoint });
+            let blocks = blocks.into_iter().map(|(name, parts)| (name, parts.map_err(|e| e.to_string()))).collect();
+            Ok(Dump { blocks, claims })
+        })
+    }
+
+    async fn client(&self) -> Result<Client, Failure> {
+        // Only fails when a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let wrong = |e: &dyn std::fmt::Display| {
+            Failure::new(format!("no cluster to talk to: {e}"))
+                .with_next("--kubeconfig FILE, or read a dump with --dump FILE")
+        };
+        let config = match &self.kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(|e| wrong(&e))?;
+                Config::from_custom_kubeconfig(file, &options).await
+            }
+            None => Config::from_kubeconfig(&options).await,
+        };
+        Client::try_from(config.map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))
+    }
+}

@@ -1,0 +1,123 @@
+//! How the CLI speaks: data on stdout, talk on stderr, colour on a terminal only.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document; its fields are stable.
+    Json,
+    /// One YAML document.
+    Yaml,
+}
+
+/// The answer of a command, as its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Yes, done: 0.
+    Yes,
+    /// No, refused, wrong: 1.
+    No,
+    /// Could not tell: 2.
+    Unclear,
+}
+
+impl From<Answer> for ExitCode {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Yes => Self::SUCCESS,
+            Answer::No => Self::FAILURE,
+            Answer::Unclear => Self::from(2),
+        }
+    }
+}
+
+/// Why a command could not do its work: what is wrong, where, and what to do next.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct Failure {
+    pub(super) message: String,
+    pub(super) next: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), next: None }
+    }
+
+    /// Adds what the user can do.
+    pub(super) fn with_next(self, next: impl Into<String>) -> Self {
+        Self { next: Some(next.into()), ..self }
+    }
+}
+
+/// Gives what any error says a failure.
+pub(super) fn failure(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(error.to_string())
+}
+
+/// A colour with a meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Bad,
+    Doubt,
+    Quiet,
+    Strong,
+}
+
+/// Paints text for stdout if that is a terminal and `NO_COLOR` is not set.
+pub(super) fn paint(text: &str, tone: Tone) -> String {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    if plain || !std::io::stdout().is_terminal() {
+        return text.to_owned();
+    }
+    let code = match tone {
+        Tone::Good => "32",
+        Tone::Bad => "31",
+        Tone::Doubt => "33",
+        Tone::Quiet => "2",
+        Tone::Strong => "1",
+    };
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+/// Prints data.
+pub(super) fn say(text: &str) {
+    // A closed pipe (`| head`) is the reader's way to say that it has enough.
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n'));
+}
+
+/// Prints talk.
+pub(super) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", text.trim_end_matches('\n'));
+}
+
+/// Prints a value as JSON or YAML; text is for the caller.
+pub(super) fn print(format: Format, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    let value = serde_json::to_value(value).map_err(|e| failure(&e))?;
+    match format {
+        Format::Text => say(&text()),
+        Format::Json => say(&serde_json::to_string_pretty(&value).map_err(|e| failure(&e))?),
+        Format::Yaml => say(&crate::trust::to_yaml(&value)),
+    }
+    Ok(())
+}
+
+/// Columns of equal width, two spaces apart.
+pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, w)| format!("{cell:<w$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,94 @@
+//! `miax show`: in plain words what a signature would authorise. `sign` and `approve` show the same before they sign.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::constitution::{Decision, SeatView};
+
+use super::clock::now;
+use super::files::{Signed, read_object};
+use super::output::{Answer, Failure, Format, Tone, paint, print};
+use super::verify::judge_offline;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  miax show -f cmd.yaml
+  miax show -f cmd.yaml --charter constitution-v1.yaml   # with the seats that are still empty")]
+pub(super) struct Arguments {
+    /// The document.
+    #[arg(short, long)]
+    file: PathBuf,
+    /// The charter in force; then the seats are shown too.
+    #[arg(long)]
+    charter: Option<PathBuf>,
+    /// How to print.
+    #[arg(short, long, default_value = "text")]
+    output: Format,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    let Arguments { file, charter, output } = arguments;
+    let object = read_object(file)?;
+    let signed = Signed::read(&object)?;
+    let decision = charter.as_deref().map(|c| judge_offline(&object, c, now(), None)).transpose()?;
+    let value = json!({
+        "summary": signed.summary(),
+        "digest": signed.document().digest,
+        "object": signed.document().object,
+        "spec": object.get("spec"),
+        "seats": decision.as_ref().map(|d| &d.seats),
+        "findings": decision.as_ref().map(|d| &d.findings),
+    });
+    print(*output, &value, || describe(&signed, &object, decision.as_ref()))?;
+    Ok(Answer::Yes)
+}
+
+/// The document in plain words.
+pub(super) fn describe(signed: &Signed, object: &Value, decision: Option<&Decision>) -> String {
+    let document = signed.document();
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let mut lines = vec![paint(&signed.summary(), Tone::Strong)];
+    let mut row = |name: &str, value: String| lines.push(format!("  {name:<10} {value}"));
+    row("object", document.object.to_string());
+    row("clusters", document.audience.join(", "));
+    match signed {
+        Signed::Command(command) => {
+            row("impact", command.impact.as_str().to_owned());
+            row("reason", command.reason.clone());
+            if !text("/spec/ticket").is_empty() {
+                row("ticket", text("/spec/ticket").to_owned());
+            }
+            if let Some(generation) = command.generation {
+                row("only while", format!("the target has the generation {generation}"));
+            }
+        }
+        Signed::Manifest(manifest) => {
+            row("authority", manifest.authority.clone());
+            let (people, rules) = (manifest.charter.principals.len(), manifest.charter.rules.len());
+            row("content", format!("{people} principals, {rules} rules"));
+        }
+    }
+    if let Some(start) = document.not_before {
+        row("from", start.to_string());
+    }
+    row("until", format!("{} ({} from now)", document.expires_at, document.expires_at.since(now())));
+    row("digest", document.digest.to_string());
+    for s in &document.signatures {
+        let comment = s.comment.as_ref().map(|c| format!(": {c}")).unwrap_or_default();
+        row("signed", format!("{} by {} for {} at {}{comment}", s.verb.as_str(), s.principal, s.seat, s.signed_at));
+    }
+    if let Some(decision) = decision {
+        lines.extend(decision.seats.iter().map(seat_line));
+    }
+    lines.join("\n")
+}
+
+fn seat_line(seat: &SeatView) -> String {
+    let SeatView { seat, needed, filled_by, open_to } = seat;
+    let full = u32::try_from(filled_by.len()).unwrap_or(u32::MAX) >= *needed;
+    let (mark, tone) = if full { ("filled", Tone::Good) } else { ("open", Tone::Doubt) };
+    let by = if filled_by.is_empty() { String::new() } else { format!(" by {}", filled_by.join(", ")) };
+    let open = if full || open_to.is_empty() { String::new() } else { format!("; may sign: {}", open_to.join(", ")) };
+    format!("  {} {seat} ({} of {needed}){by}{open}", paint(&format!("{mark:<10}"), tone), filled_by.len())
+}

@@ -1,0 +1,48 @@
+//! `miax status`: what is in force, what runs, whether the ledger is whole; from the verified ledger, not from objects.
+
+use serde_json::json;
+
+use super::ledger::replayed;
+use super::online::Cluster;
+use super::output::{Answer, Failure, Format, Tone, paint, print};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  miax status\n  miax status --context prod-eu -o json")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    cluster: Cluster,
+    /// How to print.
+    #[arg(short, long, default_value = "text")]
+    output: Format,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
+    let (report, state, _) = replayed(arguments.cluster.read_ledger()?)?;
+    let charter = state.charter();
+    let running: Vec<_> = state
+        .running()
+        .map(|(digest, begin, index)| json!({"digest": digest, "index": index, "summary": begin.summary, "object": begin.object}))
+        .collect();
+    let findings: Vec<String> = report.findings.iter().map(|f| format!("{}: {}", f.object, f.message)).collect();
+    let value = json!({
+        "charter": charter.map(|c| json!({
+            "object": c.object, "version": c.reference.version, "digest": c.reference.digest,
+            "expiresAt": c.expires_at, "since": c.since,
+        })),
+        "running": running,
+        "ledger": {"entries": report.entries, "blocks": report.blocks, "whole": report.is_whole(), "findings": findings},
+    });
+    print(arguments.output, &value, || {
+        let mut lines = vec![match charter {
+            Some(c) => format!("charter  {} in force since entry {}, until {}", c.object.name, c.since, c.expires_at),
+            None => format!("charter  {}", paint("none in force", Tone::Doubt)),
+        }];
+        let (word, tone) = if report.is_whole() { ("whole", Tone::Good) } else { ("NOT WHOLE", Tone::Bad) };
+        lines.push(format!("ledger   {}, {} entries in {} blocks", paint(word, tone), report.entries, report.blocks));
+        lines.extend(findings.iter().map(|f| format!("         {}", paint(f, Tone::Bad))));
+        lines.push(format!("running  {}", running.len()));
+        lines.extend(state.running().map(|(_, begin, index)| format!("         entry {index}: {}", begin.summary)));
+        lines.join("\n")
+    })?;
+    Ok(if report.is_whole() { Answer::Yes } else { Answer::No })
+}
