@@ -91,7 +91,7 @@ fn every_kind_of_change_is_found_and_named() {
     let mut edited = bundle;
     edited[at + 9] = b'9';
     changed[1].1.entries = zstd::bulk::compress(&edited, 3).expect("packs");
-    check_found("one digit of entry 6", &changed, &head, Tampered, Some(6), "entry 6 was changed");
+    check_found("one digit of entry 6", &changed, &head, Tampered, Some(6), "the entry was changed");
 
     let mut cut = whole.clone();
     cut.pop();

@@ -134,7 +134,21 @@ impl Document {
     pub fn verify<T>(&self, body: T, keyring: &impl Keyring) -> Result<Verified<T>, Vec<Finding>> {
         let claims: Vec<Claim<'_>> = self.signatures.iter().map(SignatureFields::claim).collect();
         verify_all(body, &self.subject(), self.digest, &self.audience, &claims, keyring)
-            .map_err(|errors| errors.iter().map(|e| self.claim_finding(e)).collect())
+            .map_err(|errors| self.claim_findings(&errors))
+    }
+
+    /// A finding for each claim that does not stand. A document that changed after signing breaks every signature in the
+    /// same way; that is said once.
+    fn claim_findings(&self, errors: &[ClaimError]) -> Vec<Finding> {
+        let changed = |e: &&ClaimError| e.kind == ClaimErrorKind::Signature(SignatureError::BadSignature);
+        let (bad, other): (Vec<&ClaimError>, Vec<&ClaimError>) = errors.iter().partition(changed);
+        let mut findings: Vec<Finding> = bad.first().map(|e| self.claim_finding(e)).into_iter().collect();
+        if let (Some(finding), true) = (findings.first_mut(), bad.len() > 1) {
+            let names: Vec<String> = bad.iter().map(|e| format!("`{}`", e.principal)).collect();
+            finding.message = format!("the signatures of {} do not verify over this document", names.join(", "));
+        }
+        findings.extend(other.into_iter().map(|e| self.claim_finding(e)));
+        findings
     }
 
     fn claim_finding(&self, error: &ClaimError) -> Finding {

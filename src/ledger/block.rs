@@ -84,13 +84,13 @@ pub struct Block {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
     /// The entries do not fit the header, from this one on.
-    #[error("entry {index} was changed: its hash is not the one that the block's seal vouches for")]
+    #[error("the entry was changed: its hash is not the one that the block's seal vouches for")]
     EntryChanged {
         /// The first one that is wrong.
         index: LogIndex,
     },
     /// The entries cannot be inflated.
-    #[error("the entries from {index} on are damaged and cannot be read")]
+    #[error("the entries from here on are damaged and cannot be read")]
     EntriesDamaged {
         /// The first one that cannot be read.
         index: LogIndex,

@@ -138,6 +138,14 @@ impl ControlPlane {
         Ok(path)
     }
 
+    /// Starts a program that belongs to the cluster: it ends with it at the latest, and its log is in the directory.
+    ///
+    /// # Errors
+    /// [`ClusterError::Io`] when it cannot be started.
+    pub fn spawn(&self, name: &str, program: &Path, arguments: &[String]) -> Result<Component, ClusterError> {
+        Component::start(name, program, arguments, self.directory())
+    }
+
     /// Kills the API server; the data stays.
     pub fn stop_api_server(&mut self) {
         self.api_server = None;
@@ -182,11 +190,17 @@ impl Drop for ControlPlane {
 }
 
 /// Ports that nobody uses now. They are held together, so that they are different.
-fn free_ports() -> Result<[u16; 3], ClusterError> {
+///
+/// # Errors
+/// [`ClusterError::Io`] when there is none.
+pub fn free_ports<const N: usize>() -> Result<[u16; N], ClusterError> {
     let wrong = || ClusterError::io("no free port");
     let bind = || TcpListener::bind((LOOPBACK, 0)).map_err(wrong());
-    let held = [bind()?, bind()?, bind()?];
-    let mut ports = [0; 3];
+    let mut held = Vec::new();
+    for _ in 0..N {
+        held.push(bind()?);
+    }
+    let mut ports = [0; N];
     for (port, listener) in ports.iter_mut().zip(&held) {
         *port = listener.local_addr().map_err(wrong())?.port();
     }

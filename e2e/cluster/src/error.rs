@@ -44,7 +44,7 @@ pub enum ClusterError {
     #[error("{component} did not become ready within {seconds} s; the end of its log {log}:\n{tail}")]
     NotReady {
         /// Which one.
-        component: &'static str,
+        component: String,
         /// How long was waited.
         seconds: u64,
         /// Where its log is.

@@ -10,7 +10,8 @@ mod process;
 mod wait;
 
 pub use binaries::{Tool, binary, build_all};
-pub use control_plane::{ControlPlane, ControlPlaneBuilder};
+pub use control_plane::{ControlPlane, ControlPlaneBuilder, free_ports};
 pub use error::ClusterError;
 pub use kubectl::{Kubectl, Output};
+pub use process::Component;
 pub use wait::{eventually, eventually_within};

@@ -57,15 +57,15 @@ impl Drop for Janitor {
 }
 
 /// A running component.
-pub(crate) struct Component {
-    pub(crate) name: &'static str,
+pub struct Component {
+    name: String,
     child: Child,
     log: PathBuf,
 }
 
 impl Component {
     pub(crate) fn start(
-        name: &'static str,
+        name: &str,
         program: &Path,
         arguments: &[String],
         directory: &Path,
@@ -86,20 +86,39 @@ impl Component {
             .process_group(0)
             .spawn()
             .map_err(ClusterError::io(format!("{name} cannot be started")))?;
-        Ok(Self { name, child, log })
+        Ok(Self { name: name.to_owned(), child, log })
     }
 
     /// Whether the process is still there.
-    pub(crate) fn is_running(&mut self) -> bool {
+    pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it did; gives whether it ended well.
+    pub fn terminate(&mut self) -> bool {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        asked.is_ok_and(|s| s.success()) && self.child.wait().is_ok_and(|s| s.success())
+    }
+
+    /// Kills it (SIGKILL), as a crash would, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// The error that says that this component did not become ready.
-    pub(crate) fn not_ready(&self, seconds: u64) -> ClusterError {
+    #[must_use]
+    pub fn not_ready(&self, seconds: u64) -> ClusterError {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines.iter().skip(lines.len().saturating_sub(TAIL)).copied().collect::<Vec<_>>().join("\n");
-        ClusterError::NotReady { component: self.name, seconds, log: self.log.clone(), tail }
+        ClusterError::NotReady { component: self.name.clone(), seconds, log: self.log.clone(), tail }
     }
 }
 
