@@ -113,7 +113,8 @@ pub fn signed_view(object: &Value) -> Result<CanonicalBytes, CanonicalError> {
     let api_version = text(object, "apiVersion", "apiVersion")?;
     let kind = text(object, "kind", "kind")?;
     let metadata = object.get("metadata").ok_or(CanonicalError::FieldMissing { field: "metadata" })?;
-    if metadata.get("generateName").is_some_and(|v| v.as_str() != Some("")) && metadata.get("name").is_none() {
+    // The server that generated a name leaves this field behind; the name was then never signed by anybody (R13).
+    if metadata.get("generateName").is_some_and(|v| v.as_str() != Some("")) {
         return Err(CanonicalError::NameGenerated);
     }
     let name = text(metadata, "name", "metadata.name")?;

@@ -1,5 +1,7 @@
 //! Manifest: an immutable, signed, versioned document.
 
+#![expect(clippy::duplicated_attributes, reason = "each printcolumn of kube repeats the same keys")]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
