@@ -90,8 +90,7 @@ fn hardware_signature(flags: u8) -> (PublicKey, String) {
     let hash = Sha512::digest(MESSAGE);
     let signed = [b"SSHSIG".to_vec(), string(b"miax.dev"), string(b""), string(b"sha512"), string(&hash)].concat();
     let counter = 7_u32.to_be_bytes();
-    let data =
-        [&Sha256::digest(APPLICATION)[..], &[flags], &counter, &Sha256::digest(&signed)[..]].concat();
+    let data = [&Sha256::digest(APPLICATION)[..], &[flags], &counter, &Sha256::digest(&signed)[..]].concat();
     let signature = [string(TYPE), string(&secret.sign(&data).to_bytes()), vec![flags], counter.to_vec()].concat();
     let version = 1_u32.to_be_bytes().to_vec();
     let blob = [
@@ -124,8 +123,8 @@ fn raw_keys_sign_and_verify_strictly() {
     // The same signature with S + L is the same for a lax verifier; it must not be a second signature for us.
     let mut bytes = STANDARD.decode(&value).expect("base64");
     let order: [u8; 32] = [
-        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
     ];
     let mut carry = 0_u16;
     for (byte, add) in bytes[32..].iter_mut().zip(order) {

@@ -1,11 +1,6 @@
 //! The ledger's laws: what is appended verifies, and what is changed is found and named.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use miax::ledger::{BlockParts, Checkpoint, Entry, FindingClass, Head, LogTrust, Report, Verifier, Writer, block_name};
 use miax::trust::NoteSigner;

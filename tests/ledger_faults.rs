@@ -121,8 +121,7 @@ async fn process(store: &MemoryStore, name: &str, promised: Option<Checkpoint>) 
     });
     let writers = WriterSource { log_key: log_key(), replica: name.into(), seed };
     let clock = Arc::new(|| UnixMillis(1_000));
-    let (sequencer, ledger, input) =
-        Sequencer::new(store.clone(), Head::genesis(trust()), promised, writers, clock);
+    let (sequencer, ledger, input) = Sequencer::new(store.clone(), Head::genesis(trust()), promised, writers, clock);
     let (events, inbox) = mpsc::channel(64);
     tokio::spawn(sequencer.run(input, inbox));
     events.send(StoreEvent::ListBegins).await.expect("runs");

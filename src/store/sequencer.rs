@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::constitution::{Event, KeyEvent, State, deliberate};
 use crate::ledger::{
@@ -39,6 +40,8 @@ const RAW_LIMIT: usize = 192 * 1024;
 const WRITER_LIFE: u64 = 24 * 3600 * 1000;
 /// How long before its end a writer's key is replaced.
 const WRITER_MARGIN: u64 = 3600 * 1000;
+/// How long the winner of a race waits at most.
+const LONGEST_TURN: Duration = Duration::from_millis(100);
 /// First pause before the store is asked again; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -74,6 +77,8 @@ pub struct Sequencer<S> {
     /// Digest of each block as stored, by number: what a later look at the store is compared with.
     prints: Vec<Digest>,
     health: Health,
+    /// Whether another writer has appended since our last block.
+    rival: bool,
     /// While the store is listed: which of the blocks known before were seen since.
     listing: Option<Vec<bool>>,
     /// Ends of our own blocks that were not yet seen in the store, oldest first.
@@ -122,6 +127,7 @@ impl<S: BlockStore> Sequencer<S> {
             state: State::default(),
             prints: Vec::new(),
             health: Health::Starting,
+            rival: false,
             listing: None,
             unconfirmed: VecDeque::new(),
             confirmed: Confirmed::default(),
@@ -244,6 +250,7 @@ impl<S: BlockStore> Sequencer<S> {
         match folded.and_then(|block| replay(&block, &mut self.state).map_err(|e| e.to_string())) {
             Ok(_) => {
                 self.prints.push(fingerprint(parts));
+                self.rival = true;
                 self.unconfirmed.clear();
                 self.confirmed = self.end();
                 self.keep_promise();
@@ -350,6 +357,7 @@ impl<S: BlockStore> Sequencer<S> {
         while durable < draft.bytes.len() {
             let rest = draft.bytes.get(durable..).unwrap_or_default();
             let (parts, count) = self.seal(rest)?;
+            let asked = Instant::now();
             match self.create(&parts).await {
                 Created::Ours => {
                     self.stats.blocks.fetch_add(1, Ordering::Relaxed);
@@ -357,6 +365,11 @@ impl<S: BlockStore> Sequencer<S> {
                     self.adopt_own(&parts, draft.events.get(durable..durable + count).unwrap_or_default())?;
                     durable += count;
                     draft.answer(durable);
+                    // Two writers: whoever has just won lets the other go first. Without this one of them can lose every
+                    // race for longer than its requests can wait. The other has to lose, read and create meanwhile.
+                    if std::mem::take(&mut self.rival) {
+                        tokio::time::sleep((asked.elapsed() * 3).min(LONGEST_TURN)).await;
+                    }
                 }
                 Created::Theirs(other) => {
                     self.stats.conflicts.fetch_add(1, Ordering::Relaxed);

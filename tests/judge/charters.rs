@@ -142,7 +142,8 @@ fn spare_key(seed: u8) -> String {
 fn a_waiver_is_part_of_the_charter() {
     let waive = |c: &mut Value| {
         remove(c, &["alec"]);
-        let waiver = json!({"finding": "LostKeyBlocksRule", "subject": "runtime-critical", "reason": "alec joins in May"});
+        let waiver =
+            json!({"finding": "LostKeyBlocksRule", "subject": "runtime-critical", "reason": "alec joins in May"});
         c["waivers"] = json!([waiver]);
     };
     assert_eq!(findings(waive), []);

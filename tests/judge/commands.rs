@@ -137,9 +137,8 @@ fn signatures_must_be_what_they_claim() {
     check("one byte changed", &spoiled(|o| o["spec"]["reason"] = json!("sake")), Reason::SignatureInvalid);
     check("another name", &spoiled(|o| o["metadata"]["name"] = json!("other")), Reason::SignatureInvalid);
     check("another namespace", &spoiled(|o| o["metadata"]["namespace"] = json!("bank")), Reason::SignatureInvalid);
-    let one = |field: &'static str, value: &'static str| {
-        spoiled(move |o| o["spec"]["signatures"][1][field] = json!(value))
-    };
+    let one =
+        |field: &'static str, value: &'static str| spoiled(move |o| o["spec"]["signatures"][1][field] = json!(value));
     check("another comment", &one("comment", "x"), Reason::SignatureInvalid);
     check("another time", &one("signedAt", "2026-11-24T09:59:59Z"), Reason::SignatureInvalid);
     check("an unknown principal", &one("principal", "nobody"), Reason::PrincipalUnknown);
@@ -186,9 +185,8 @@ fn a_command_is_for_its_cluster_and_namespace() {
     check("another cluster's", &changed(|o| o["spec"]["audience"] = json!(["prod"])), Reason::AudienceForeign);
     let elsewhere = Facts { cluster_uid: "other".into(), ..facts() };
     check_at("a cluster that the charter does not know", &Org::new().approved(), &elsewhere, Reason::AudienceForeign);
-    let target = |field: &'static str, value: Value| {
-        changed(move |o| o["spec"]["action"]["scale"]["target"][field] = value)
-    };
+    let target =
+        |field: &'static str, value: Value| changed(move |o| o["spec"]["action"]["scale"]["target"][field] = value);
     check("a target in another namespace", &target("namespace", json!("bank")), Reason::TargetInOtherNamespace);
     let governance = |namespace: &'static str| {
         changed(move |o| {
@@ -343,7 +341,10 @@ fn the_charter_raises_the_impact() {
 fn what_no_rule_covers_is_refused() {
     let org = Org::new();
     let charter = org.charter_with(|c| {
-        c["spec"]["body"]["charter"]["rules"].as_array_mut().expect("rules").retain(|r| r["name"] != "runtime-critical");
+        c["spec"]["body"]["charter"]["rules"]
+            .as_array_mut()
+            .expect("rules")
+            .retain(|r| r["name"] != "runtime-critical");
     });
     let decision = judge(&create(&org.approved()), &state_with(&charter), &facts());
     assert_eq!(decision.reason(), Reason::NoRuleMatches);

@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
+use miax::api::GovernedKind;
 use miax::constitution::{Proposal, State, deliberate, judge, recheck};
 use miax::trust::Verb;
-use miax::api::GovernedKind;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -45,7 +45,8 @@ fn quorum(chosen: &[usize]) -> bool {
     };
     // Saying two things is refused whatever else is said.
     let twice = chosen.iter().any(|i| chosen.iter().any(|j| i != j && APPROVALS[*i].0 == APPROVALS[*j].0));
-    let fills = people("SRE").iter().any(|sre| people("TCC").iter().any(|tcc| sre != tcc)) && !people("ALPHA").is_empty();
+    let fills =
+        people("SRE").iter().any(|sre| people("TCC").iter().any(|tcc| sre != tcc)) && !people("ALPHA").is_empty();
     fills && !twice
 }
 

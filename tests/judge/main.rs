@@ -1,10 +1,6 @@
 //! The judge, by tables: one row a case, its name a sentence, a refusal asserts its reason.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod charters;
 mod commands;

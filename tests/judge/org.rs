@@ -140,8 +140,16 @@ pub fn signature(object: &Value, key: &SigningKey, name: &str, verb: Verb, seat:
     let subject = Subject::new(kind.plural(), namespace, object["metadata"]["name"].as_str().expect("name"));
     let audience: Vec<String> = serde_json::from_value(object["spec"]["audience"].clone()).expect("audience");
     let digest = signed_view(object).expect("canonical").digest();
-    let statement =
-        Statement { subject: &subject, digest, verb, seat, principal: name, audience: &audience, signed_at: at, comment: None };
+    let statement = Statement {
+        subject: &subject,
+        digest,
+        verb,
+        seat,
+        principal: name,
+        audience: &audience,
+        signed_at: at,
+        comment: None,
+    };
     let (format, value) = key.sign(&statement.signed_bytes().expect("bytes")).expect("signed");
     json!({
         "principal": name, "verb": verb.as_str(), "seat": seat, "signedAt": at.to_string(),

@@ -144,12 +144,12 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts one more replica of the webhook on this port.
+    /// Starts one more replica of the webhook on this port, under this name.
     ///
     /// # Errors
     /// [`StageError::Cluster`] when it does not become ready.
-    pub fn another_webhook(&self, port: u16) -> Result<Component, StageError> {
-        launch_webhook(&self.plane, &self.binaries, self.organisation.genesis(), port, "webhook-b")
+    pub fn another_webhook(&self, port: u16, name: &str) -> Result<Component, StageError> {
+        launch_webhook(&self.plane, &self.binaries, self.organisation.genesis(), port, name)
     }
 
     /// Port of the webhook.

@@ -1,0 +1,95 @@
+//! Many requests at once: two replicas, and an API server that is full.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use miax_cluster::{ControlPlane, free_ports};
+use miax_stage::Stage;
+
+use crate::support::{draft, entries, scale, stage, stage_on};
+
+/// Passes connections on to the ports in turn, as a Service does.
+fn balance(front: u16, backs: [u16; 2]) {
+    let listener = TcpListener::bind(("127.0.0.1", front)).expect("the port is free");
+    let turn = Arc::new(AtomicUsize::new(0));
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let back = backs[turn.fetch_add(1, Ordering::Relaxed) % 2];
+            let Ok(server) = TcpStream::connect(("127.0.0.1", back)) else { continue };
+            for (from, to) in [(&client, &server), (&server, &client)] {
+                let (from, to) = (from.try_clone().expect("socket"), to.try_clone().expect("socket"));
+                std::thread::spawn(move || pump(from, to));
+            }
+        }
+    });
+}
+
+fn pump(mut from: TcpStream, mut to: TcpStream) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if buffer.get(..count).is_none_or(|some| to.write_all(some).is_err()) {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+/// Submits many unsigned commands at once; each must be refused as unsigned. Gives how many.
+fn flood(stage: &Stage, prefix: &str, threads: usize, each: usize) -> usize {
+    let file = draft(stage, prefix, &scale("3"));
+    let text = std::fs::read_to_string(stage.file(&file)).expect("reads");
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (text, kubectl) = (&text, stage.plane().kubectl());
+            scope.spawn(move || {
+                let documents: Vec<String> = (0..each)
+                    .map(|i| text.replace(&format!("name: {prefix}"), &format!("name: {prefix}-{thread}-{i}")))
+                    .collect();
+                let output = kubectl.ask(&["create", "-f", "-"], &documents.join("\n---\n")).expect("kubectl runs");
+                let refused = output.stderr.matches("denied the request: Unsigned: ").count();
+                assert_eq!(refused, each, "{}", output.stderr);
+            });
+        }
+    });
+    threads * each
+}
+
+fn decisions(stage: &Stage, prefix: &str) -> Vec<String> {
+    let named = |e: &serde_json::Value| e["object"]["name"].as_str().map(str::to_owned);
+    let all = entries(stage);
+    let of = all.iter().filter(|e| e["kind"] == "decision").filter_map(named);
+    of.filter(|n| n.starts_with(&format!("{prefix}-"))).collect()
+}
+
+#[test]
+fn two_replicas_under_load_lose_and_double_nothing() {
+    let mut stage = stage();
+    let [a, b] = free_ports().expect("ports");
+    stage.webhook.kill();
+    let first = stage.another_webhook(a, "webhook-a").expect("one replica");
+    let second = stage.another_webhook(b, "webhook-b").expect("another replica");
+    balance(stage.webhook_port(), [a, b]);
+    let count = flood(&stage, "flood", 8, 25);
+    let mut found = decisions(&stage, "flood");
+    assert_eq!(found.len(), count, "every decision is recorded");
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), count, "and none of them twice");
+    let writers: std::collections::BTreeSet<String> =
+        entries(&stage).iter().filter(|e| e["kind"] == "decision").map(|e| e["writer"].to_string()).collect();
+    assert!(writers.iter().any(|w| w.contains("webhook-a")) && writers.iter().any(|w| w.contains("webhook-b")));
+    drop((first, second));
+}
+
+#[test]
+fn an_api_server_that_is_full_still_takes_the_appends() {
+    // Four requests at once in all: those that wait for the webhook would fill it, were it not for our own priority level.
+    let plane = ControlPlane::builder()
+        .api_server_argument("--max-requests-inflight=2")
+        .api_server_argument("--max-mutating-requests-inflight=4");
+    let stage = stage_on(plane);
+    let count = flood(&stage, "full", 16, 10);
+    assert_eq!(decisions(&stage, "full").len(), count);
+}

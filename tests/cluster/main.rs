@@ -1,0 +1,9 @@
+//! Miax on a real API server, as processes with the tokens of its own service accounts.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod actions;
+mod faults;
+mod inputs;
+mod load;
+mod support;

@@ -1,0 +1,95 @@
+//! What all cluster tests share: a stage with a charter in force, and commands as files.
+
+use miax_cluster::{ControlPlane, ControlPlaneBuilder, Output, eventually};
+use miax_stage::{Binaries, Options, Stage};
+use serde_json::Value;
+
+pub(crate) const APPROVALS: [(&str, &str); 3] = [("frank", "SRE"), ("dana", "TCC"), ("alma", "ALPHA")];
+
+/// A stage with the charter in force and the Deployment shop/checkout.
+pub(crate) fn stage() -> Stage {
+    stage_on(ControlPlane::builder())
+}
+
+pub(crate) fn stage_on(plane: ControlPlaneBuilder) -> Stage {
+    let binaries =
+        Binaries { miax: env!("CARGO_BIN_EXE_miax").into(), operator: env!("CARGO_BIN_EXE_miax-operator").into() };
+    let stage = Stage::raise(Options { binaries, plane }).expect("the stage is up");
+    stage.adopt_charter().expect("the charter is in force");
+    let kubectl = stage.plane().kubectl();
+    kubectl.run(&["create", "namespace", "shop"]).expect("namespace");
+    kubectl
+        .run(&["-n", "shop", "create", "deployment", "checkout", "--image", "registry.example/checkout:1"])
+        .expect("deployment");
+    stage
+}
+
+/// Drafts a command: `action` is what follows `miax draft`.
+pub(crate) fn draft(stage: &Stage, name: &str, action: &[&str]) -> String {
+    let file = format!("{name}.yaml");
+    let fixed = ["-n", "shop", "--impact", "Critical", "--reason", "test", "--audience", "demo", "--name", name];
+    let arguments = [&["draft"], action, &fixed, &["--out", &file]].concat();
+    stage.cli().run(&arguments).expect("drafted");
+    file
+}
+
+/// Drafts a command and collects its signatures.
+pub(crate) fn approved(stage: &Stage, name: &str, action: &[&str]) -> String {
+    let file = draft(stage, name, action);
+    approve(stage, &file);
+    file
+}
+
+pub(crate) fn approve(stage: &Stage, file: &str) {
+    let organisation = stage.organisation();
+    organisation.sign("sign", file, "alpha-bot", "ALPHA").expect("signed");
+    for (name, seat) in APPROVALS {
+        organisation.sign("approve", file, name, seat).expect("approved");
+    }
+}
+
+pub(crate) fn scale(replicas: &str) -> Vec<&str> {
+    vec!["scale", "deployment/checkout", "--replicas", replicas]
+}
+
+pub(crate) fn apply(stage: &Stage, file: &str) -> Output {
+    stage.plane().kubectl().ask(&["apply", "-f", &stage.file(file)], "").expect("kubectl runs")
+}
+
+#[track_caller]
+pub(crate) fn accepts(stage: &Stage, file: &str) {
+    let Output { ok, stderr, .. } = apply(stage, file);
+    assert!(ok, "{file}: {stderr}");
+}
+
+#[track_caller]
+pub(crate) fn rejects(stage: &Stage, file: &str, reason: &str) -> String {
+    let Output { ok, stderr, .. } = apply(stage, file);
+    assert!(!ok && stderr.contains(&format!("denied the request: {reason}: ")), "{file}: should be {reason}: {stderr}");
+    stderr
+}
+
+#[track_caller]
+pub(crate) fn wait_done(stage: &Stage, name: &str) {
+    let done = stage.wait_for(&format!("controlcommand/{name}"), &["-n", "shop"], "Succeeded");
+    assert!(done.is_ok(), "{name}: {}\n{}", describe(stage, name), stage.controller.log());
+}
+
+pub(crate) fn describe(stage: &Stage, name: &str) -> String {
+    stage.plane().kubectl().run(&["-n", "shop", "get", "mxcmd", name, "-o", "yaml"]).unwrap_or_default()
+}
+
+/// A field of an object in the namespace shop, once it is as expected.
+#[track_caller]
+pub(crate) fn wait_field(stage: &Stage, object: &str, path: &str, expected: &str) {
+    let path = format!("jsonpath={{{path}}}");
+    let get = || stage.plane().kubectl().run(&["-n", "shop", "get", object, "-o", &path]).unwrap_or_default();
+    let found = eventually(|| (get() == expected).then_some(()));
+    assert!(found.is_some(), "{object} {path}: `{}` instead of `{expected}`", get());
+}
+
+/// The entries of the ledger, verified.
+pub(crate) fn entries(stage: &Stage) -> Vec<Value> {
+    let text = stage.cli().run(&["ledger", "list", "-o", "json"]).expect("the ledger verifies");
+    serde_json::from_str(&text).expect("json")
+}
