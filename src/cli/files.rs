@@ -9,7 +9,7 @@ use crate::api::GovernedKind;
 use crate::constitution::{Command, Document, Manifest};
 use crate::trust::{parse_yaml_strict, to_yaml};
 
-use super::output::{Failure, failure};
+use super::output::Failure;
 
 /// Largest file with a document; a document itself has 1 MiB at most.
 const MAX_FILE: u64 = 4 << 20;
@@ -111,16 +111,27 @@ pub(super) fn write_object(path: &Path, object: &Value, existing: Existing) -> R
 /// Writes a text in the same way.
 pub(super) fn write_text(path: &Path, text: &str, existing: Existing) -> Result<(), Failure> {
     let place = path.display();
-    if existing == Existing::Keep && path.exists() {
-        return Err(Failure::new(format!("{place} exists")).with_next("choose another name, or remove it first"));
+    let taken = || Failure::new(format!("{place} exists")).with_next("choose another name, or remove it first");
+    if existing == Existing::Keep && path.symlink_metadata().is_ok() {
+        return Err(taken());
     }
-    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("document");
-    let part = path.with_file_name(format!(".{name}.part"));
+    // A rename over a symlink would replace the link and leave the file that it points to as it was.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = target.file_name().and_then(|n| n.to_str()).unwrap_or("document");
+    let part = target.with_file_name(format!(".{name}.{}.part", std::process::id()));
     let write = || -> std::io::Result<()> {
-        let mut file = std::fs::File::create(&part)?;
+        // `create_new` follows no link that somebody else put there.
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&part)?;
         file.write_all(text.as_bytes())?;
+        if let Ok(before) = target.metadata() {
+            file.set_permissions(before.permissions())?;
+        }
         file.sync_all()?;
-        std::fs::rename(&part, path)
+        std::fs::rename(&part, &target)
     };
-    write().map_err(|e| failure(&format!("{place}: {e}")))
+    write().map_err(|e| {
+        // Nothing is lost when this fails too: the old file is whole, only the part stays.
+        let _ = std::fs::remove_file(&part);
+        Failure::new(format!("{place}: {e}"))
+    })
 }

@@ -12,7 +12,7 @@ use super::charter::{print_findings, worst};
 use super::clock::now;
 use super::files::{Existing, Signed, write_object};
 use super::key::read_public;
-use super::output::{Answer, Failure, failure, tell};
+use super::output::{Answer, Failure, failure, say, tell};
 
 /// The default charter.
 const DEFAULT: &str = include_str!("../../config/charter/default.yaml");
@@ -89,7 +89,7 @@ fn finish(object: &Value, out: &Path) -> Result<Answer, Failure> {
     write_object(out, object, Existing::Keep)?;
     print_findings(&findings);
     let place = out.display();
-    println!("{}", manifest.document.digest);
+    say(&manifest.document.digest.to_string());
     tell(&format!(
         "{place} is written; its digest is above. Next:
   miax charter lint -f {place}

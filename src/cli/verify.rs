@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::constitution::{
-    Decision, Facts, Outcome, Proposal, Reply, State, TargetFact, TargetState, deliberate, recheck,
+    Decision, Document, Facts, Manifest, Outcome, Proposal, Reply, State, TargetFact, TargetState, deliberate, recheck,
 };
 use crate::units::{LogIndex, UnixSeconds};
 
@@ -24,12 +24,12 @@ pub(super) struct Arguments {
     #[arg(short, long)]
     file: PathBuf,
     /// The charter in force.
-    #[arg(long)]
+    #[arg(long, env = "MIAX_CHARTER")]
     charter: PathBuf,
     /// Judge as of this time.
     #[arg(long)]
     at: Option<UnixSeconds>,
-    /// UID of the cluster, when the charter governs several.
+    /// UID of the cluster; without it the first cluster of the audience that the charter governs.
     #[arg(long)]
     cluster_uid: Option<String>,
     /// How to print.
@@ -45,8 +45,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         "allowed": decision.is_allowed(),
         "reason": decision.reason(),
         "findings": decision.findings,
+        "rules": decision.rules,
         "seats": decision.seats,
         "digest": decision.digest,
+        "charter": decision.charter,
     });
     let (word, tone) = if decision.is_allowed() { ("allowed", Tone::Good) } else { ("refused", Tone::Bad) };
     print(*output, &value, || format!("{}\n{}", paint(word, tone), decision.message()))?;
@@ -54,7 +56,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     Ok(if decision.is_allowed() { Answer::Yes } else { Answer::No })
 }
 
-/// Judges a document by the charter of a file. A charter is judged as the first one.
+/// Judges a document by the charter of a file. That charter itself is judged as the first one.
 pub(super) fn judge_offline(
     object: &Value,
     charter: &Path,
@@ -62,10 +64,12 @@ pub(super) fn judge_offline(
     cluster_uid: Option<&str>,
 ) -> Result<Decision, Failure> {
     let (charter_object, manifest) = read_charter(charter)?;
-    let signed = Signed::read(object)?;
-    let uid = cluster_uid
-        .or_else(|| manifest.charter.clusters.values().next().map(String::as_str))
-        .ok_or_else(|| Failure::new(format!("{}: the charter governs no cluster", charter.display())))?;
+    let signed = match Signed::read(object) {
+        Ok(signed) => signed,
+        // The judge tells what is malformed, as it would in the cluster.
+        Err(failure) => return malformed(object).ok_or(failure),
+    };
+    let document = signed.document();
     // The target is taken as the command wants it; whether it is so only the cluster knows.
     let target = match &signed {
         Signed::Command(command) => TargetFact::Found(TargetState {
@@ -75,12 +79,29 @@ pub(super) fn judge_offline(
         }),
         Signed::Manifest(_) => TargetFact::NotNamed,
     };
+    let uid = cluster_uid.unwrap_or_else(|| cluster_of(document, &manifest));
     let facts = Facts { now: at, cluster_uid: uid.to_owned(), genesis: Some(manifest.document.digest), target };
-    if signed.document().digest == manifest.document.digest {
-        return Ok(recheck(object, signed.document().kind, &State::default(), &facts));
+    if document.digest == manifest.document.digest {
+        return Ok(recheck(object, document.kind, &State::default(), &facts));
     }
-    let state = adopt(&charter_object, &facts, charter)?;
-    Ok(recheck(object, signed.document().kind, &state, &facts))
+    let charter_uid = cluster_uid.unwrap_or_else(|| cluster_of(&manifest.document, &manifest));
+    let adoption = Facts { cluster_uid: charter_uid.to_owned(), target: TargetFact::NotNamed, ..facts.clone() };
+    let state = adopt(&charter_object, &adoption, charter)?;
+    Ok(recheck(object, document.kind, &state, &facts))
+}
+
+/// The verdict about an object of a governed kind that is no document.
+fn malformed(object: &Value) -> Option<Decision> {
+    let kind = object.get("kind").and_then(Value::as_str).and_then(crate::api::GovernedKind::from_kind)?;
+    let facts = Facts { now: now(), cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed };
+    Some(recheck(object, kind, &State::default(), &facts))
+}
+
+/// UID of the first cluster of the audience that the charter governs, else of any: then the judge tells what is wrong.
+fn cluster_of<'a>(document: &Document, manifest: &'a Manifest) -> &'a str {
+    let clusters = &manifest.charter.clusters;
+    let named = document.audience.iter().find_map(|name| clusters.get(name));
+    named.or_else(|| clusters.values().next()).map(String::as_str).unwrap_or_default()
 }
 
 /// State with the charter in force. It must be valid itself.

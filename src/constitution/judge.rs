@@ -4,24 +4,18 @@ use serde_json::Value;
 
 use crate::api::GovernedKind;
 use crate::api::reason::Reason;
-use crate::trust::{Verified, VerifiedSignature, canonical_json, sha256};
+use crate::trust::{Verified, VerifiedSignature};
 
-use super::charter::{COMMAND_SIGNAL, Charter, Rule, Scope};
+use super::charter::{Charter, Rule, Scope};
 use super::command::Command;
 use super::decision::{Decision, Finding, NextStep, SeatView, Verdict};
 use super::document::{Document, DocumentError};
-use super::event::{
-    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, Event, ObjectRef, SignerRef,
-};
-use super::facts::{Facts, TargetFact};
+use super::event::SignerRef;
+use super::facts::Facts;
 use super::manifest::Manifest;
-use super::proposal::{EffectPlan, Outcome, Reply};
 use super::request::{Operation, Request};
 use super::rules::{Counted, audience, consumed, quorum, signing_times, target, validity, version, window};
 use super::state::State;
-
-/// Characters of a document's text in one ledger entry. With JSON's escaping an entry stays below its limit of 16 KiB.
-const PIECE: usize = 6000;
 
 /// Judges a request.
 #[must_use]
@@ -29,7 +23,7 @@ pub fn judge(request: &Request, state: &State, facts: &Facts) -> Decision {
     judge_request(request, state, facts).decision
 }
 
-fn judge_request(request: &Request, state: &State, facts: &Facts) -> Judged {
+pub(super) fn judge_request(request: &Request, state: &State, facts: &Facts) -> Judged {
     let mut judged = match (request.operation, &request.object) {
         (Operation::Delete, _) => Judged::bare(judge_delete(request, state)),
         (Operation::Create | Operation::Update, Some(object)) => judge_object(request, object, state, facts),
@@ -53,10 +47,10 @@ pub fn recheck(object: &Value, kind: GovernedKind, state: &State, facts: &Facts)
 }
 
 /// A decision with what the ledger entry says beside it.
-struct Judged {
-    decision: Decision,
-    summary: Option<String>,
-    signers: Vec<SignerRef>,
+pub(super) struct Judged {
+    pub(super) decision: Decision,
+    pub(super) summary: Option<String>,
+    pub(super) signers: Vec<SignerRef>,
 }
 
 impl Judged {
@@ -164,7 +158,7 @@ fn judge_change(request: &Request, object: &Value) -> Option<Judged> {
     None
 }
 
-fn judge_command(object: &Value, state: &State, facts: &Facts) -> Judged {
+pub(super) fn judge_command(object: &Value, state: &State, facts: &Facts) -> Judged {
     let command = match Command::read(object) {
         Ok(command) => command,
         Err(error) => return Judged::refused(vec![error.into()]),
@@ -251,7 +245,7 @@ fn unsigned(document: &Document, rules: &[&Rule]) -> Finding {
     Finding { reason: Reason::Unsigned, message: "it carries no signature".to_owned(), rule: None, next }
 }
 
-fn judge_manifest(object: &Value, state: &State, facts: &Facts) -> Judged {
+pub(super) fn judge_manifest(object: &Value, state: &State, facts: &Facts) -> Judged {
     let manifest = match Manifest::read(object) {
         Ok(manifest) => manifest,
         Err(error) => return Judged::refused(vec![error.into()]),
@@ -303,112 +297,4 @@ fn authority(manifest: &Manifest) -> Option<Finding> {
     }
     let message = format!("a charter stands under the organ of rank 1, not under `{}`", manifest.authority);
     Some(DocumentError::new(Reason::AuthorityWrong, message).into())
-}
-
-/// Judges a request and makes its entry.
-pub(super) fn review(request: &Request, state: &State, facts: &Facts) -> Outcome {
-    if let Some((index, decision)) = state.judged(&request.uid) {
-        return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(decision)) };
-    }
-    let Judged { decision, summary, signers } = judge_request(request, state, facts);
-    if !decision.recorded {
-        return Outcome { events: Vec::new(), reply: Reply::Judged(Box::new(decision)) };
-    }
-    let event = DecisionEvent {
-        request: request.uid.clone(),
-        operation: request.operation,
-        object: ObjectRef::new(request.kind, &request.namespace, &request.name),
-        digest: decision.digest,
-        summary,
-        actor: request.actor.clone(),
-        verdict: decision.verdict,
-        findings: decision.findings.clone(),
-        rules: decision.rules.clone(),
-        signers,
-        charter: decision.charter.clone(),
-        now: facts.now,
-        target: facts.target.clone(),
-    };
-    Outcome { events: vec![Event::Decision(Box::new(event))], reply: Reply::Judged(Box::new(decision)) }
-}
-
-fn refuse(decision: Decision) -> Outcome {
-    Outcome { events: Vec::new(), reply: Reply::Judged(Box::new(decision)) }
-}
-
-/// Brings a stored manifest into force: judged again, then its text in pieces and the adoption, in one block.
-pub(super) fn adopt(object: &Value, state: &State, facts: &Facts) -> Outcome {
-    let Judged { decision, .. } = judge_manifest(object, state, facts);
-    let known = state.charter().zip(decision.digest).is_some_and(|(c, digest)| c.reference.digest == digest);
-    if known {
-        return Outcome { events: Vec::new(), reply: Reply::Done };
-    }
-    if !decision.is_allowed() {
-        return refuse(decision);
-    }
-    let signed_parts = serde_json::json!({
-        "apiVersion": object.get("apiVersion"),
-        "kind": object.get("kind"),
-        "metadata": {"name": object.pointer("/metadata/name")},
-        "spec": object.get("spec"),
-    });
-    let (Ok(manifest), Ok(bytes)) = (Manifest::read(object), canonical_json(&signed_parts)) else {
-        return refuse(Decision::refusal(Reason::RuleFailed, "the manifest cannot be written into the ledger"));
-    };
-    let text = sha256(bytes.as_slice());
-    let whole = String::from_utf8_lossy(bytes.as_slice()).into_owned();
-    let mut events = pieces(&whole, text);
-    events.push(Event::Adopt(AdoptEvent {
-        object: manifest.document.object.clone(),
-        version: manifest.version,
-        digest: manifest.document.digest,
-        text,
-    }));
-    Outcome { events, reply: Reply::Done }
-}
-
-fn pieces(whole: &str, text: crate::units::Digest) -> Vec<Event> {
-    let chars: Vec<char> = whole.chars().collect();
-    let parts = u32::try_from(chars.len().div_ceil(PIECE)).unwrap_or(u32::MAX);
-    chars
-        .chunks(PIECE)
-        .zip(0..)
-        .map(|(piece, part)| Event::Document(DocumentEvent { text, part, parts, piece: piece.iter().collect() }))
-        .collect()
-}
-
-/// The organ that carries commands out: the first destination of the signal.
-#[must_use]
-pub fn executor(charter: &Charter) -> Option<&str> {
-    charter.routes.get(COMMAND_SIGNAL).and_then(|r| r.to.first()).map(String::as_str)
-}
-
-/// Begins the action of a stored command: judged again, then consumed.
-pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
-    let Judged { decision, summary, signers } = judge_command(object, state, facts);
-    if !decision.is_allowed() {
-        return refuse(decision);
-    }
-    let (Ok(command), Some(in_force), TargetFact::Found(observed)) =
-        (Command::read(object), state.charter(), &facts.target)
-    else {
-        return refuse(Decision::refusal(Reason::RuleFailed, "the command was allowed but cannot be begun"));
-    };
-    let Some(executor) = executor(&in_force.charter) else {
-        let message = format!("the charter routes the signal {COMMAND_SIGNAL} to nobody");
-        return refuse(Decision::refusal(Reason::NoRuleMatches, message));
-    };
-    let begin = EffectBeginEvent {
-        object: command.document.object.clone(),
-        digest: command.document.digest,
-        summary: summary.unwrap_or_default(),
-        executor: executor.to_owned(),
-        observed: observed.clone(),
-        signers,
-        charter: CharterRef { version: in_force.reference.version, digest: in_force.reference.digest },
-        now: facts.now,
-    };
-    let plan =
-        EffectPlan { digest: begin.digest, action: command.action, target: command.target, begin: begin.clone() };
-    Outcome { events: vec![Event::EffectBegin(Box::new(begin))], reply: Reply::Begin(Box::new(plan)) }
 }

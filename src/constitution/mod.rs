@@ -14,6 +14,7 @@ mod judge;
 mod lint;
 mod manifest;
 mod proposal;
+mod record;
 mod request;
 mod rules;
 mod state;
@@ -28,9 +29,10 @@ pub use event::{
     KeyEvent, ObjectRef, SignerRef, StoredEvent,
 };
 pub use facts::{Facts, TargetFact, TargetState};
-pub use judge::{executor, judge, recheck, unchanged};
+pub use judge::{judge, recheck, unchanged};
 pub use lint::{LintFinding, LintLevel, LintName, lint};
 pub use manifest::Manifest;
 pub use proposal::{Effect, EffectPlan, Outcome, Proposal, Reply, deliberate};
+pub use record::executor;
 pub use request::{Operation, Request};
 pub use state::{CommandState, State, StateError};

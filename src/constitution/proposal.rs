@@ -75,10 +75,10 @@ pub enum Reply {
 #[must_use]
 pub fn deliberate(proposal: &Proposal, state: &State, facts: &Facts) -> Outcome {
     match proposal {
-        Proposal::Review(request) => super::judge::review(request, state, facts),
+        Proposal::Review(request) => super::record::review(request, state, facts),
         Proposal::Stored(event) => state.observe_stored(event),
-        Proposal::Adopt(object) => super::judge::adopt(object, state, facts),
-        Proposal::Begin(object) => super::judge::begin(object, state, facts),
+        Proposal::Adopt(object) => super::record::adopt(object, state, facts),
+        Proposal::Begin(object) => super::record::begin(object, state, facts),
         Proposal::End(effect) => state.end_effect(effect),
     }
 }

@@ -26,21 +26,28 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) async fn reconcile(object: &DynamicObject, context: &Context) -> Result<Next, Error> {
     let value = serde_json::to_value(object)?;
-    let (seen, next) = match Command::read(&value) {
-        Ok(command) => {
-            let refused = advance(object, value, &command, context).await?;
-            let next = match &refused {
-                Some(d) if d.reason() == Reason::NotYetValid || d.reason().class() == ReasonClass::Unable => {
-                    Next::requeue(LOOK_AGAIN)
-                }
-                Some(_) | None => Next::await_change(),
-            };
-            (describe(&command, refused.as_ref(), context), next)
+    let command = match Command::read(&value) {
+        Ok(command) => command,
+        Err(error) => {
+            let seen = refused(&Decision::refusal(error.reason, error.message));
+            return tell(object, seen, context).await.map(|()| Next::await_change());
         }
-        Err(error) => (refused(&Decision::refusal(error.reason, error.message)), Next::await_change()),
     };
-    write(context, &resource(GovernedKind::ControlCommand), COMMAND_MANAGER, object, seen).await?;
-    Ok(next)
+    let advanced = match advance(object, value, &command, context).await {
+        // People see that it runs while we look at the target again and again.
+        Err(pending @ Error::EffectPending(_)) => Err(pending),
+        other => Ok(other?),
+    };
+    let refused = advanced.as_ref().ok().and_then(Option::as_ref);
+    tell(object, describe(&command, refused, context), context).await?;
+    advanced.map(|refused| match refused.map(|d| d.reason()) {
+        Some(reason) if reason == Reason::NotYetValid || reason.class() == ReasonClass::Unable => Next::requeue(LOOK_AGAIN),
+        Some(_) | None => Next::await_change(),
+    })
+}
+
+async fn tell(object: &DynamicObject, seen: Seen, context: &Context) -> Result<(), Error> {
+    write(context, &resource(GovernedKind::ControlCommand), COMMAND_MANAGER, object, seen).await
 }
 
 /// Brings the command one step on, from wherever the ledger says it is. Gives the refusal when the judge refuses it now.

@@ -1,0 +1,32 @@
+# One target for each job of CI; `make ci` is all of them.
+CARGO ?= cargo
+
+.PHONY: demo test e2e fmt clippy pure deny generate bench image ci
+
+demo: ## The whole loop on a real API server.
+	$(CARGO) build --workspace --bins
+	$(CARGO) run --quiet --package miax-stage --bin miax-demo
+
+test: ## Unit, property, CLI and repository tests, and the cluster tests on a real API server.
+	$(CARGO) build --workspace --bins
+	$(CARGO) test --workspace --no-fail-fast -- --test-threads=2
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+pure: ## Ranks 0 to 3 and the offline CLI without any client, and their tests.
+	$(CARGO) clippy --package miax --no-default-features --all-targets --locked -- -D warnings
+
+deny: ## Licences, advisories, sources and duplicates of the crates.
+	$(CARGO) deny --locked check
+
+generate: ## Writes what is generated: CRDs and reference pages.
+	MIAX_GENERATE=1 $(CARGO) test --package miax --test repository generated
+
+bench: ## Speed, beside its targets.
+	$(CARGO) bench --package miax
+
+ci: fmt clippy pure test deny

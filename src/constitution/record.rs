@@ -1,0 +1,128 @@
+//! From a judgement to the entries that record it: a review, an adoption, the begin of an action.
+
+use serde_json::Value;
+
+use crate::api::reason::Reason;
+use crate::trust::{canonical_json, sha256};
+
+use super::charter::{COMMAND_SIGNAL, Charter};
+use super::command::Command;
+use super::decision::Decision;
+use super::event::{AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, Event, ObjectRef};
+use super::facts::{Facts, TargetFact};
+use super::judge::{Judged, judge_command, judge_manifest, judge_request};
+use super::manifest::Manifest;
+use super::proposal::{EffectPlan, Outcome, Reply};
+use super::request::Request;
+use super::state::State;
+
+/// Characters of a document's text in one ledger entry. With JSON's escaping an entry stays below its limit of 16 KiB.
+const PIECE: usize = 6000;
+
+/// Judges a request and makes its entry.
+pub(super) fn review(request: &Request, state: &State, facts: &Facts) -> Outcome {
+    if let Some((index, decision)) = state.judged(&request.uid) {
+        return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(decision)) };
+    }
+    let Judged { decision, summary, signers } = judge_request(request, state, facts);
+    if !decision.recorded {
+        return Outcome { events: Vec::new(), reply: Reply::Judged(Box::new(decision)) };
+    }
+    let event = DecisionEvent {
+        request: request.uid.clone(),
+        operation: request.operation,
+        object: ObjectRef::new(request.kind, &request.namespace, &request.name),
+        digest: decision.digest,
+        summary,
+        actor: request.actor.clone(),
+        verdict: decision.verdict,
+        findings: decision.findings.clone(),
+        rules: decision.rules.clone(),
+        signers,
+        charter: decision.charter.clone(),
+        now: facts.now,
+        target: facts.target.clone(),
+    };
+    Outcome { events: vec![Event::Decision(Box::new(event))], reply: Reply::Judged(Box::new(decision)) }
+}
+
+fn refuse(decision: Decision) -> Outcome {
+    Outcome { events: Vec::new(), reply: Reply::Judged(Box::new(decision)) }
+}
+
+/// Brings a stored manifest into force: judged again, then its text in pieces and the adoption, in one block.
+pub(super) fn adopt(object: &Value, state: &State, facts: &Facts) -> Outcome {
+    let Judged { decision, .. } = judge_manifest(object, state, facts);
+    let known = state.charter().zip(decision.digest).is_some_and(|(c, digest)| c.reference.digest == digest);
+    if known {
+        return Outcome { events: Vec::new(), reply: Reply::Done };
+    }
+    if !decision.is_allowed() {
+        return refuse(decision);
+    }
+    let signed_parts = serde_json::json!({
+        "apiVersion": object.get("apiVersion"),
+        "kind": object.get("kind"),
+        "metadata": {"name": object.pointer("/metadata/name")},
+        "spec": object.get("spec"),
+    });
+    let (Ok(manifest), Ok(bytes)) = (Manifest::read(object), canonical_json(&signed_parts)) else {
+        return refuse(Decision::refusal(Reason::RuleFailed, "the manifest cannot be written into the ledger"));
+    };
+    let text = sha256(bytes.as_slice());
+    let whole = String::from_utf8_lossy(bytes.as_slice()).into_owned();
+    let mut events = pieces(&whole, text);
+    events.push(Event::Adopt(AdoptEvent {
+        object: manifest.document.object.clone(),
+        version: manifest.version,
+        digest: manifest.document.digest,
+        text,
+    }));
+    Outcome { events, reply: Reply::Done }
+}
+
+fn pieces(whole: &str, text: crate::units::Digest) -> Vec<Event> {
+    let chars: Vec<char> = whole.chars().collect();
+    let parts = u32::try_from(chars.len().div_ceil(PIECE)).unwrap_or(u32::MAX);
+    chars
+        .chunks(PIECE)
+        .zip(0..)
+        .map(|(piece, part)| Event::Document(DocumentEvent { text, part, parts, piece: piece.iter().collect() }))
+        .collect()
+}
+
+/// The organ that carries commands out: the first destination of the signal.
+#[must_use]
+pub fn executor(charter: &Charter) -> Option<&str> {
+    charter.routes.get(COMMAND_SIGNAL).and_then(|r| r.to.first()).map(String::as_str)
+}
+
+/// Begins the action of a stored command: judged again, then consumed.
+pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
+    let Judged { decision, summary, signers } = judge_command(object, state, facts);
+    if !decision.is_allowed() {
+        return refuse(decision);
+    }
+    let (Ok(command), Some(in_force), TargetFact::Found(observed)) =
+        (Command::read(object), state.charter(), &facts.target)
+    else {
+        return refuse(Decision::refusal(Reason::RuleFailed, "the command was allowed but cannot be begun"));
+    };
+    let Some(executor) = executor(&in_force.charter) else {
+        let message = format!("the charter routes the signal {COMMAND_SIGNAL} to nobody");
+        return refuse(Decision::refusal(Reason::NoRuleMatches, message));
+    };
+    let begin = EffectBeginEvent {
+        object: command.document.object.clone(),
+        digest: command.document.digest,
+        summary: summary.unwrap_or_default(),
+        executor: executor.to_owned(),
+        observed: observed.clone(),
+        signers,
+        charter: CharterRef { version: in_force.reference.version, digest: in_force.reference.digest },
+        now: facts.now,
+    };
+    let plan =
+        EffectPlan { digest: begin.digest, action: command.action, target: command.target, begin: begin.clone() };
+    Outcome { events: vec![Event::EffectBegin(Box::new(begin))], reply: Reply::Begin(Box::new(plan)) }
+}
