@@ -1,0 +1,86 @@
+//! The chart declares what the code declares: the same rights, webhook, flow control and accounts.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use miax::operator::objects;
+use miax::trust::parse_yaml_strict;
+use miax_cluster::{Tool, binary};
+use serde_json::Value;
+
+use crate::root;
+
+fn helm(arguments: &[&str]) -> (bool, String, String) {
+    let program = binary(Tool::Helm).expect("helm is found or built");
+    let output = Command::new(program).args(arguments).current_dir(root()).output().expect("helm runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stdout), text(&output.stderr))
+}
+
+fn rendered(more: &[&str]) -> Vec<Value> {
+    let fixed = ["template", "miax", "charts/miax", "--namespace", "miax-system"];
+    let (ok, text, errors) = helm(&[&fixed[..], more].concat());
+    assert!(ok, "{errors}");
+    parse_yaml_strict(&text).expect("yaml")
+}
+
+/// Objects by kind, namespace and name, without what only people and Helm read.
+fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {
+    let named = objects.into_iter().map(|mut object| {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let name = format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("annotations");
+            metadata.remove("labels");
+        }
+        (name, object)
+    });
+    named.collect()
+}
+
+/// What only the chart has: the pods and what belongs to them. The release namespace is Helm's.
+const CHART_ONLY: [&str; 4] = ["Deployment ", "Service ", "PodDisruptionBudget ", "NetworkPolicy "];
+
+#[test]
+fn the_chart_declares_what_the_code_declares() {
+    for seats in ["SRE,TCC", "OPS"] {
+        let mut declared = by_name(objects(None, &seats.split(',').map(str::to_owned).collect::<Vec<_>>()));
+        assert!(declared.remove("Namespace /miax-system").is_some());
+        let mut chart = by_name(rendered(&["--set", &format!("seats={{{seats}}}")]));
+        chart.retain(|name, _| !CHART_ONLY.iter().any(|kind| name.starts_with(kind)));
+        let names = |map: &BTreeMap<String, Value>| map.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&chart), names(&declared), "{seats}");
+        for (name, object) in declared {
+            assert_eq!(chart.get(&name), Some(&object), "{seats}: {name}");
+        }
+    }
+}
+
+#[test]
+fn pods_run_with_no_rights_on_their_node() {
+    let deployments: Vec<Value> = rendered(&[]).into_iter().filter(|o| o["kind"] == "Deployment").collect();
+    assert_eq!(deployments.len(), 2);
+    for deployment in deployments {
+        let pod = &deployment["spec"]["template"]["spec"];
+        let container = &pod["containers"][0]["securityContext"];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+        assert_eq!(container["readOnlyRootFilesystem"], true);
+        assert_eq!(container["allowPrivilegeEscalation"], false);
+        assert_eq!(container["capabilities"]["drop"][0], "ALL");
+    }
+}
+
+#[test]
+fn wrong_values_are_refused() {
+    let check = |more: &[&str], part: &str| {
+        let fixed = ["template", "miax", "charts/miax", "--namespace", "miax-system"];
+        let (ok, _, errors) = helm(&[&fixed[..], more].concat());
+        assert!(!ok && errors.contains(part), "{more:?}: {errors}");
+    };
+    check(&["--set", "typo=1"], "typo");
+    check(&["--set", "webhook.replica=1"], "replica");
+    check(&["--set", "genesis=abc"], "genesis");
+    check(&["--set", "seats={}"], "seats");
+    check(&["--namespace", "elsewhere"], "install into the namespace miax-system");
+}
