@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::constitution::{LintFinding, LintLevel, lint};
 
 use super::files::read_charter;
-use super::output::{Answer, Failure, Format, Tone, paint, print, say, tell};
+use super::output::{Answer, Failure, Format, Tone, paint, print, tell};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -21,6 +21,7 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Find what a charter should not be; exit 1 when it would be refused.
+    #[command(after_help = "Example:\n  miax charter lint -f constitution-v1.yaml -o json")]
     Lint {
         /// The file.
         #[arg(short, long)]
@@ -30,10 +31,14 @@ enum Action {
         output: Format,
     },
     /// Print the digest that signatures are over.
+    #[command(after_help = "Example:\n  miax charter digest -f constitution-v1.yaml")]
     Digest {
         /// The file.
         #[arg(short, long)]
         file: PathBuf,
+        /// How to print.
+        #[arg(short, long, default_value = "text")]
+        output: Format,
     },
 }
 
@@ -42,19 +47,16 @@ pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
         Action::Lint { file, output } => {
             let (_, manifest) = read_charter(&file)?;
             let findings = lint(&manifest.charter);
-            let row = |f: &LintFinding| {
-                let (level, waiver) = level(f);
-                json!({"finding": f.name.as_str(), "subject": f.subject, "level": level, "message": f.message, "waiver": waiver})
-            };
-            let value: Vec<_> = findings.iter().map(row).collect();
-            print(output, &value, || match findings.is_empty() {
+            print(output, &findings_value(&findings), || match findings.is_empty() {
                 true => "nothing to say".to_owned(),
                 false => findings.iter().map(line).collect::<Vec<_>>().join("\n"),
             })?;
             Ok(worst(&findings))
         }
-        Action::Digest { file } => {
-            say(&read_charter(&file)?.1.document.digest.to_string());
+        Action::Digest { file, output } => {
+            let (_, manifest) = read_charter(&file)?;
+            let value = json!({"object": manifest.document.object, "digest": manifest.document.digest});
+            print(output, &value, || manifest.document.digest.to_string())?;
             Ok(Answer::Yes)
         }
     }
@@ -77,6 +79,15 @@ fn line(finding: &LintFinding) -> String {
     };
     let waiver = waiver.map(|w| format!(" (accepted: {w})")).unwrap_or_default();
     format!("{} {} {}: {}{waiver}", paint(word, tone), finding.name.as_str(), finding.subject, finding.message)
+}
+
+/// The findings as data.
+pub(super) fn findings_value(findings: &[LintFinding]) -> Value {
+    let row = |f: &LintFinding| {
+        let (level, waiver) = level(f);
+        json!({"finding": f.name.as_str(), "subject": f.subject, "level": level, "message": f.message, "waiver": waiver})
+    };
+    findings.iter().map(row).collect()
 }
 
 /// Tells the findings to the user, beside data on stdout.

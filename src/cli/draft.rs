@@ -24,6 +24,8 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Set the number of replicas.
+    #[command(after_help = "Example:
+  miax draft scale deployment/checkout -n shop --replicas 12 --reason 'black friday' --audience prod-eu --out cmd.yaml")]
     Scale {
         /// How many.
         #[arg(long)]
@@ -32,11 +34,15 @@ enum Action {
         common: Common,
     },
     /// Restart all pods.
+    #[command(after_help = "Example:
+  miax draft restart statefulset/db -n shop --impact High --reason 'leak, see OPS-7' --audience prod-eu")]
     Restart {
         #[command(flatten)]
         common: Common,
     },
     /// Bring the pod template of a revision back.
+    #[command(after_help = "Example:
+  miax draft rollback deployment/checkout -n shop --to-revision 41 --reason 'errors since 42' --audience prod-eu")]
     Rollback {
         /// The revision, as `kubectl rollout history` lists it.
         #[arg(long)]

@@ -17,6 +17,8 @@ use super::output::{Failure, failure};
 const MAX_FILE: u64 = 1 << 30;
 /// What a gzip file begins with.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// How many files may be inside of each other: a tarball in gzip holds files of gzip at most.
+const MAX_NESTING: usize = 4;
 /// Where `ustar` stands in a tar file.
 const TAR_MAGIC: std::ops::Range<usize> = 257..262;
 
@@ -41,16 +43,16 @@ pub(super) struct Dump {
 }
 
 /// A ConfigMap or a list of them, as far as it matters here.
-#[derive(Default, Deserialize)]
+#[derive(Clone, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct RawMap {
     metadata: RawMetadata,
-    data: BTreeMap<String, String>,
-    binary_data: BTreeMap<String, String>,
+    data: Option<BTreeMap<String, String>>,
+    binary_data: Option<BTreeMap<String, String>>,
     items: Vec<RawMap>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
 struct RawMetadata {
     name: String,
@@ -63,18 +65,21 @@ impl Dump {
         if path.is_dir() {
             dump.add_directory(path)?;
         } else if path == Path::new("-") {
-            dump.add_bytes("stdin", &limited(std::io::stdin(), "stdin")?)?;
+            dump.add_bytes("stdin", &limited(std::io::stdin(), "stdin")?, 0)?;
         } else {
             let place = path.display().to_string();
             let file = std::fs::File::open(path).map_err(|e| Failure::new(format!("{place}: {e}")))?;
-            dump.add_bytes(&place, &limited(file, &place)?)?;
+            dump.add_bytes(&place, &limited(file, &place)?, 0)?;
         }
-        if dump.blocks.is_empty() {
+        // Without a block the checkpoint still tells that there was one.
+        if dump.blocks.is_empty() && dump.claims.as_ref().is_none_or(|c| c.checkpoint.is_empty()) {
             return Err(Failure::new(format!("{}: no ledger block is in there", path.display()))
                 .with_next("kubectl get configmap -n miax-ledger -o yaml > ledger.yaml"));
         }
         // Names are of fixed width: their order is the order of the log.
         dump.blocks.sort_by(|(a, _), (b, _)| a.cmp(b));
+        // A backup may hold the same object twice; two different ones of a name both stay, and one of them is found.
+        dump.blocks.dedup();
         Ok(dump)
     }
 
@@ -82,22 +87,25 @@ impl Dump {
         let wrong = |e: std::io::Error| Failure::new(format!("{}: {e}", path.display()));
         for entry in std::fs::read_dir(path).map_err(wrong)? {
             let file = entry.map_err(wrong)?.path();
-            if file.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") {
+            if file.is_file() && file.extension().is_some_and(is_document) {
                 let place = file.display().to_string();
                 let reader = std::fs::File::open(&file).map_err(|e| Failure::new(format!("{place}: {e}")))?;
-                self.add_bytes(&place, &limited(reader, &place)?)?;
+                self.add_bytes(&place, &limited(reader, &place)?, 0)?;
             }
         }
         Ok(())
     }
 
-    fn add_bytes(&mut self, place: &str, bytes: &[u8]) -> Result<(), Failure> {
+    fn add_bytes(&mut self, place: &str, bytes: &[u8], nesting: usize) -> Result<(), Failure> {
+        if nesting > MAX_NESTING {
+            return Err(Failure::new(format!("{place}: archives inside of archives; unpack them first")));
+        }
         if bytes.starts_with(&GZIP) {
-            let inner = limited(flate2::read::GzDecoder::new(bytes), place)?;
-            return self.add_bytes(place, &inner);
+            let inner = limited(flate2::read::MultiGzDecoder::new(bytes), place)?;
+            return self.add_bytes(place, &inner, nesting + 1);
         }
         if bytes.get(TAR_MAGIC) == Some(b"ustar") {
-            return self.add_tar(place, bytes);
+            return self.add_tar(place, bytes, nesting + 1);
         }
         let text = std::str::from_utf8(bytes).map_err(|e| Failure::new(format!("{place}: {e}")))?;
         if text.trim_start().starts_with('{') {
@@ -112,14 +120,16 @@ impl Dump {
         Ok(())
     }
 
-    fn add_tar(&mut self, place: &str, bytes: &[u8]) -> Result<(), Failure> {
+    fn add_tar(&mut self, place: &str, bytes: &[u8], nesting: usize) -> Result<(), Failure> {
         let mut archive = tar::Archive::new(Cursor::new(bytes));
         for entry in archive.entries().map_err(|e| failure(&e))? {
             let entry = entry.map_err(|e| Failure::new(format!("{place}: {e}")))?;
-            if entry.header().entry_type().is_file() {
+            // Other files of a backup are none of our business.
+            let document = entry.path().is_ok_and(|p| p.extension().is_some_and(is_document));
+            if entry.header().entry_type().is_file() && document {
                 let name = entry.path().map(|p| format!("{place}: {}", p.display())).unwrap_or_default();
                 let inner = limited(entry, &name)?;
-                self.add_bytes(&name, &inner)?;
+                self.add_bytes(&name, &inner, nesting)?;
             }
         }
         Ok(())
@@ -128,6 +138,7 @@ impl Dump {
     fn add_map(&mut self, map: RawMap) {
         let RawMap { metadata: RawMetadata { name }, data, binary_data, items } = map;
         items.into_iter().for_each(|item| self.add_map(item));
+        let (data, binary_data) = (data.unwrap_or_default(), binary_data.unwrap_or_default());
         let text = |key: &str| data.get(key).cloned();
         if name == CHECKPOINT_CONFIG_MAP {
             let text = |key: &str| text(key).unwrap_or_default();
@@ -151,6 +162,10 @@ impl Dump {
         let parts = parts();
         self.blocks.push((name, parts));
     }
+}
+
+fn is_document(extension: &std::ffi::OsStr) -> bool {
+    extension == "yaml" || extension == "yml" || extension == "json"
 }
 
 fn limited(reader: impl Read, place: &str) -> Result<Vec<u8>, Failure> {

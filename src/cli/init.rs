@@ -8,11 +8,11 @@ use crate::constitution::lint;
 use crate::trust::parse_yaml_strict;
 use crate::units::Seconds;
 
-use super::charter::{print_findings, worst};
+use super::charter::{findings_value, print_findings, worst};
 use super::clock::now;
 use super::files::{Existing, Signed, write_object};
 use super::key::read_public;
-use super::output::{Answer, Failure, failure, say, tell};
+use super::output::{Answer, Failure, Format, failure, print, tell};
 
 /// The default charter.
 const DEFAULT: &str = include_str!("../../config/charter/default.yaml");
@@ -43,10 +43,13 @@ pub(super) struct Arguments {
     /// The file to write.
     #[arg(long, default_value = "constitution-v1.yaml")]
     out: PathBuf,
+    /// How to print the digest and the findings.
+    #[arg(short, long, default_value = "text")]
+    output: Format,
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
-    let Arguments { cluster, principal, machine, waive, expires, out } = arguments;
+    let Arguments { cluster, principal, machine, waive, expires, out, output } = arguments;
     let template = parse_yaml_strict(DEFAULT).map_err(|e| failure(&e))?.pop();
     let mut object = template.ok_or_else(|| Failure::new("the default charter is empty"))?;
     let clusters: Vec<(&str, &str)> = cluster.iter().map(|c| pair(c, "NAME=UID")).collect::<Result<_, _>>()?;
@@ -77,10 +80,10 @@ pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         spec.insert("signatures".to_owned(), json!([]));
     }
-    finish(&object, &out)
+    finish(&object, &out, output)
 }
 
-fn finish(object: &Value, out: &Path) -> Result<Answer, Failure> {
+fn finish(object: &Value, out: &Path, output: Format) -> Result<Answer, Failure> {
     let signed = Signed::read(object)?;
     let Signed::Manifest(manifest) = &signed else {
         return Err(Failure::new("the default charter is not a manifest"));
@@ -89,7 +92,8 @@ fn finish(object: &Value, out: &Path) -> Result<Answer, Failure> {
     write_object(out, object, Existing::Keep)?;
     print_findings(&findings);
     let place = out.display();
-    say(&manifest.document.digest.to_string());
+    let value = json!({"file": out, "digest": manifest.document.digest, "findings": findings_value(&findings)});
+    print(output, &value, || manifest.document.digest.to_string())?;
     tell(&format!(
         "{place} is written; its digest is above. Next:
   miax charter lint -f {place}

@@ -4,12 +4,12 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::trust::{KeyType, PublicKey, SignerError, SigningKey};
 
-use super::files::read_text;
+use super::files::{Existing, read_text, write_text};
 use super::output::{Answer, Failure, Format, failure, print, tell};
 
 #[derive(Debug, clap::Args)]
@@ -24,11 +24,16 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Make a raw Ed25519 key for a machine, in a file that only its owner can read, and its public part beside it.
+    #[command(after_help = "Example:\n  miax key new alpha-bot.key")]
     New {
         /// The file; the public part goes to the same name with `.pub`.
         file: PathBuf,
+        /// How to print.
+        #[arg(short, long, default_value = "text")]
+        output: Format,
     },
     /// Print the fingerprint and the public part of a key file, private or public.
+    #[command(after_help = "Example:\n  miax key show alpha-bot.key.pub -o json")]
     Show {
         /// The file.
         file: PathBuf,
@@ -40,39 +45,48 @@ enum Action {
 
 pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
     match arguments.action {
-        Action::New { file } => new(&file),
+        Action::New { file, output } => new(&file, output),
         Action::Show { file, output } => {
             let key = read_public(&file).or_else(|_| public_of_private(&file))?;
-            let value =
-                json!({"fingerprint": key.id().to_string(), "type": key.key_type().as_str(), "public": key.text()});
-            print(output, &value, || format!("{} {}\n{}", key.id(), key.key_type().as_str(), key.text()))?;
+            print(output, &value_of(&key), || format!("{} {}\n{}", key.id(), key.key_type().as_str(), key.text()))?;
             Ok(Answer::Yes)
         }
     }
+}
+
+fn value_of(key: &PublicKey) -> Value {
+    json!({"fingerprint": key.id().to_string(), "type": key.key_type().as_str(), "public": key.text()})
 }
 
 fn public_of_private(file: &Path) -> Result<PublicKey, Failure> {
     read_private(file)?.public().map_err(|e| failure(&e))
 }
 
-fn new(file: &Path) -> Result<Answer, Failure> {
+fn new(file: &Path, output: Format) -> Result<Answer, Failure> {
     let mut seed = Zeroizing::new([0_u8; 32]);
     getrandom::fill(seed.as_mut_slice()).map_err(|e| Failure::new(format!("no random bytes: {e}")))?;
     let key = SigningKey::from_ed25519_seed(&seed);
     let text = key.to_raw_file().ok_or_else(|| Failure::new("the key cannot be written"))?;
     let public = key.public().map_err(|e| failure(&e))?;
     let place = file.display();
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".pub");
+    let beside = Path::new(&beside);
+    if beside.symlink_metadata().is_ok() {
+        return Err(Failure::new(format!("{} exists", beside.display())).with_next("choose another name"));
+    }
     // The mode is given at creation: there is no moment in which others could read it.
     let opened = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     let written = opened.and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_all()));
     written.map_err(|e| {
         Failure::new(format!("{place}: {e}")).with_next("an existing key is never replaced; choose another name")
     })?;
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".pub");
     let line = format!("{} {}\n", public.key_type().as_str(), public.text());
-    std::fs::write(&beside, line).map_err(|e| Failure::new(format!("{}: {e}", Path::new(&beside).display())))?;
-    tell(&format!("{place}: {} (keep it secret; give {} away)", public.id(), Path::new(&beside).display()));
+    write_text(beside, &line, Existing::Keep)?;
+    tell(&format!("{place}: {} (keep it secret; give {} away)", public.id(), beside.display()));
+    if output != Format::Text {
+        print(output, &value_of(&public), String::new)?;
+    }
     Ok(Answer::Yes)
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+use crate::api::names::CHECKPOINT_CONFIG_MAP;
 use crate::constitution::{DecisionEvent, Event, State, Verdict};
 use crate::ledger::{Checkpoint, Finding, FindingClass, LogTrust, Report, Verifier};
 use crate::store::{Recorded, replay};
@@ -12,7 +13,7 @@ use crate::units::{LogIndex, UnixSeconds};
 
 use super::dump::{Claims, Dump};
 use super::files::read_text;
-use super::output::{Answer, Failure, Format, Tone, failure, paint, print, table, tell};
+use super::output::{Answer, Failure, Format, Tone, failure, one_line, paint, print, table, tell};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -31,11 +32,13 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Print size, root, key and checkpoint.
+    #[command(after_help = "Example:\n  miax ledger head --context prod-eu")]
     Head {
         #[command(flatten)]
         source: Source,
     },
     /// List the entries.
+    #[command(after_help = "Example:\n  miax ledger list --kind decision --limit 20")]
     List {
         #[command(flatten)]
         source: Source,
@@ -47,6 +50,7 @@ enum Action {
         limit: Option<usize>,
     },
     /// Print one entry.
+    #[command(after_help = "Example:\n  miax ledger show 12 --dump ledger.tar.gz -o yaml")]
     Show {
         /// Its index.
         index: u64,
@@ -54,6 +58,11 @@ enum Action {
         source: Source,
     },
     /// Verify a dump offline: every byte, hash, seal, and what the entries mean.
+    #[command(after_help = "Examples:
+  miax ledger verify ledger.tar.gz --key KEY --checkpoint checkpoint.txt
+  kubectl get configmap -n miax-ledger -o yaml | miax ledger verify - --key KEY
+
+Exit codes: 0 whole, 1 changed or not complete, 2 could not tell.")]
     Verify {
         /// A directory, a tarball, a file of kubectl, or - for stdin.
         path: PathBuf,
@@ -67,7 +76,7 @@ enum Action {
 
 /// Where the ledger is read from.
 #[derive(Debug, clap::Args)]
-struct Source {
+pub(super) struct Source {
     /// Read this dump instead of the cluster.
     #[arg(long)]
     dump: Option<PathBuf>,
@@ -78,15 +87,18 @@ struct Source {
     trust: Trust,
     /// How to print.
     #[arg(short, long, default_value = "text")]
-    output: Format,
+    pub(super) output: Format,
 }
 
 /// What the verifier believes beforehand.
 #[derive(Debug, clap::Args)]
 struct Trust {
     /// The log's key, as `miax ledger head` prints it.
-    #[arg(long)]
+    #[arg(long, env = "MIAX_LOG_KEY", hide_env_values = true)]
     key: Option<String>,
+    /// Origin of the log; without it the name in the key.
+    #[arg(long)]
+    origin: Option<String>,
     /// A checkpoint that was kept elsewhere; the log must contain it.
     #[arg(long)]
     checkpoint: Option<PathBuf>,
@@ -103,7 +115,7 @@ struct Verified {
 pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
     match arguments.action {
         Action::Verify { path, trust, output } => {
-            let ledger = verify(Dump::read(&path)?, &trust)?;
+            let (ledger, _) = verify(Dump::read(&path)?, &trust)?;
             print(output, &report_value(&ledger), || report_text(&ledger))?;
             Ok(answer(&ledger.report))
         }
@@ -137,11 +149,19 @@ pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
 
 impl Source {
     fn read(&self) -> Result<Verified, Failure> {
-        let dump = match &self.dump {
-            Some(path) => Dump::read(path)?,
-            None => self.read_cluster()?,
-        };
-        verify(dump, &self.trust)
+        verify(self.dump()?, &self.trust).map(|(ledger, _)| ledger)
+    }
+
+    /// Verifies and replays the ledger, for other commands.
+    pub(super) fn replay(&self) -> Result<(Report, State), Failure> {
+        verify(self.dump()?, &self.trust).map(|(ledger, state)| (ledger.report, state))
+    }
+
+    fn dump(&self) -> Result<Dump, Failure> {
+        match &self.dump {
+            Some(path) => Dump::read(path),
+            None => self.read_cluster(),
+        }
     }
 
     #[cfg(feature = "client")]
@@ -156,22 +176,10 @@ impl Source {
     }
 }
 
-/// Verifies and replays a ledger from the cluster, for other commands.
-#[cfg(feature = "client")]
-pub(super) fn replayed(dump: Dump) -> Result<(Report, State, Claims), Failure> {
-    let trust = Trust { key: None, checkpoint: None };
-    let (ledger, state) = verify_with_state(dump, &trust)?;
-    Ok((ledger.report, state, ledger.claims))
-}
-
-fn verify(dump: Dump, trust: &Trust) -> Result<Verified, Failure> {
-    verify_with_state(dump, trust).map(|(ledger, _)| ledger)
-}
-
-fn verify_with_state(dump: Dump, trust: &Trust) -> Result<(Verified, State), Failure> {
+fn verify(dump: Dump, trust: &Trust) -> Result<(Verified, State), Failure> {
     let Dump { blocks, claims } = dump;
     let claims = claims.unwrap_or_default();
-    let (trust, checkpoints) = trust.resolve(&claims, &blocks)?;
+    let Resolved { trust, checkpoints, wrong } = trust.resolve(&claims)?;
     let mut verifier = Verifier::new(trust.clone(), checkpoints);
     let (mut state, mut entries) = (State::default(), Vec::new());
     let mut senseless = None;
@@ -196,14 +204,21 @@ fn verify_with_state(dump: Dump, trust: &Trust) -> Result<(Verified, State), Fai
     }
     let mut report = verifier.finish();
     report.findings.extend(senseless);
+    report.findings.extend(wrong);
     Ok((Verified { report, trust, entries, claims }, state))
 }
 
-type Blocks = [(String, Result<crate::ledger::BlockParts, String>)];
+/// What a verification starts with.
+struct Resolved {
+    trust: LogTrust,
+    checkpoints: Vec<(Checkpoint, String)>,
+    /// The checkpoint of the dump, when the log's key did not sign it.
+    wrong: Option<Finding>,
+}
 
 impl Trust {
     /// The log's key and the checkpoints to compare: what the user brings, else what the dump says about itself.
-    fn resolve(&self, claims: &Claims, blocks: &Blocks) -> Result<(LogTrust, Vec<(Checkpoint, String)>), Failure> {
+    fn resolve(&self, claims: &Claims) -> Result<Resolved, Failure> {
         let text = match &self.key {
             Some(key) => key.clone(),
             None if claims.key.is_empty() => {
@@ -216,23 +231,34 @@ impl Trust {
             }
         };
         let key: NoteVerifier = text.parse().map_err(|e| failure(&e))?;
-        let origin = key.name().to_owned();
-        let mut notes = Vec::new();
+        let origin = self.origin.clone().unwrap_or_else(|| key.name().to_owned());
+        let (mut checkpoints, mut wrong) = (Vec::new(), None);
         if !claims.checkpoint.is_empty() {
-            notes.push((claims.checkpoint.clone(), "the checkpoint in the dump".to_owned()));
+            match Checkpoint::open(&claims.checkpoint, &origin, &key) {
+                Ok(checkpoint) => checkpoints.push((checkpoint, "the checkpoint in the dump".to_owned())),
+                Err(error) => {
+                    let (class, object) = (FindingClass::Tampered, CHECKPOINT_CONFIG_MAP.to_owned());
+                    wrong = Some(Finding { class, object, entry: None, message: error.to_string() });
+                }
+            }
         }
         if let Some(path) = &self.checkpoint {
-            notes.push((read_text(path)?, path.display().to_string()));
+            let place = path.display().to_string();
+            let opened = Checkpoint::open(&read_text(path)?, &origin, &key);
+            checkpoints.push((opened.map_err(|e| Failure::new(format!("{place}: {e}")))?, place));
         }
-        let open = |(note, place): (String, String)| {
-            let checkpoint =
-                Checkpoint::open(&note, &origin, &key).map_err(|e| Failure::new(format!("{place}: {e}")))?;
-            Ok((checkpoint, place))
-        };
-        let checkpoints = notes.into_iter().map(open).collect::<Result<_, Failure>>()?;
-        let first = blocks.first().and_then(|(name, _)| crate::ledger::parse_block_name(name));
-        Ok((LogTrust { epoch: first.map_or(0, |(epoch, _)| epoch), origin, key }, checkpoints))
+        let trust = LogTrust { epoch: epoch_of(&origin)?, origin, key };
+        Ok(Resolved { trust, checkpoints, wrong })
     }
+}
+
+/// The last part of an origin is the epoch of the log.
+fn epoch_of(origin: &str) -> Result<u16, Failure> {
+    let epoch = origin.rsplit_once('/').and_then(|(_, epoch)| epoch.parse().ok());
+    epoch.ok_or_else(|| {
+        Failure::new(format!("`{origin}` is not the origin of a ledger"))
+            .with_next("it looks like OWNER/ecm/CLUSTER_UID/EPOCH; see `miax ledger head`")
+    })
 }
 
 fn answer(report: &Report) -> Answer {
@@ -252,7 +278,7 @@ fn complain(report: &Report) -> Answer {
 fn finding_line(finding: &Finding) -> String {
     let Finding { class, object, entry, message } = finding;
     let entry = entry.map(|e| format!(", entry {e}")).unwrap_or_default();
-    format!("{} {object}{entry}: {message}", paint(class.as_str(), Tone::Bad))
+    format!("{} {object}{entry}: {}", paint(class.as_str(), Tone::Bad), one_line(message))
 }
 
 fn report_value(ledger: &Verified) -> Value {

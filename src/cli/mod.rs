@@ -17,7 +17,6 @@ mod online;
 mod output;
 mod show;
 mod sign;
-#[cfg(feature = "client")]
 mod status;
 mod verify;
 
@@ -28,7 +27,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::api::GovernedKind;
 
-use output::{Answer, Failure, failure, say, tell};
+use output::{Answer, Failure, failure, plain, say, tell};
 
 pub use output::Format;
 
@@ -75,7 +74,6 @@ enum Command {
     /// Say what a reason means.
     Explain(explain::Arguments),
     /// Say what is in force, what runs, and whether the ledger is whole.
-    #[cfg(feature = "client")]
     Status(status::Arguments),
     /// Read and verify the ledger.
     Ledger(ledger::Arguments),
@@ -108,9 +106,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match dispatch(arguments.command) {
         Ok(answer) => answer.into(),
         Err(Failure { message, next }) => {
-            tell(&format!("error: {message}"));
+            tell(&format!("error: {}", plain(&message)));
             if let Some(next) = next {
-                tell(&format!("next: {next}"));
+                tell(&format!("next: {}", plain(&next)));
             }
             Answer::Unclear.into()
         }
@@ -131,12 +129,14 @@ fn dispatch(command: Command) -> Result<Answer, Failure> {
         Command::Withdraw(arguments) => sign::run(&arguments, Verb::Withdraw),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
-        #[cfg(feature = "client")]
         Command::Status(arguments) => status::run(&arguments),
         Command::Ledger(arguments) => ledger::run(arguments),
         Command::Crds => print_crds(),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "miax", &mut std::io::stdout());
+            // Not straight to stdout: the generator panics when its reader has enough.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "miax", &mut script);
+            say(&String::from_utf8_lossy(&script));
             Ok(Answer::Yes)
         }
     }

@@ -72,10 +72,11 @@ pub(super) enum Tone {
     Strong,
 }
 
-/// Paints text for stdout if that is a terminal and `NO_COLOR` is not set.
+/// Paints text if stdout and stderr are a terminal and `NO_COLOR` is not set.
 pub(super) fn paint(text: &str, tone: Tone) -> String {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-    if plain || !std::io::stdout().is_terminal() {
+    // What is painted goes to stdout or to stderr; a file gets no colours, whichever of them it is.
+    if plain || !std::io::stdout().is_terminal() || !std::io::stderr().is_terminal() {
         return text.to_owned();
     }
     let code = match tone {
@@ -86,6 +87,27 @@ pub(super) fn paint(text: &str, tone: Tone) -> String {
         Tone::Strong => "1",
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+/// The text with everything spelled out that a terminal would act on or that would show another order of words than is
+/// there: what people read before they sign comes from strangers. Line ends stay.
+pub(super) fn plain(text: &str) -> String {
+    let acts = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match acts(c) {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+        out
+    })
+}
+
+/// The same, on one line.
+pub(super) fn one_line(text: &str) -> String {
+    plain(text).replace('\n', "\\n")
 }
 
 /// Prints data.
@@ -113,10 +135,12 @@ pub(super) fn print(format: Format, value: &impl Serialize, text: impl FnOnce() 
 /// Columns of equal width, two spaces apart.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|r| r.get(column)).map(|c| one_line(c).chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, w)| format!("{cell:<w$}")).collect();
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, w)| format!("{:<w$}", one_line(cell))).collect();
         cells.join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")

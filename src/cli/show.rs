@@ -8,7 +8,7 @@ use crate::constitution::{Decision, SeatView};
 
 use super::clock::now;
 use super::files::{Signed, read_object};
-use super::output::{Answer, Failure, Format, Tone, paint, print};
+use super::output::{Answer, Failure, Format, Tone, one_line, paint, print, tell};
 use super::verify::judge_offline;
 
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     #[arg(short, long)]
     file: PathBuf,
     /// The charter in force; then the seats are shown too.
-    #[arg(long)]
+    #[arg(long, env = "MIAX_CHARTER", hide_env_values = true)]
     charter: Option<PathBuf>,
     /// How to print.
     #[arg(short, long, default_value = "text")]
@@ -31,12 +31,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let Arguments { file, charter, output } = arguments;
     let object = read_object(file)?;
     let signed = Signed::read(&object)?;
-    let decision = charter.as_deref().map(|c| judge_offline(&object, c, now(), None)).transpose()?;
+    let judged = charter.as_deref().map(|c| judge_offline(&object, c, now(), None));
+    // A charter that is not in force yet says nothing of seats; the document can be shown all the same.
+    let decision = match judged {
+        Some(Err(wrong)) => {
+            tell(&format!("no seats are shown: {wrong}"));
+            None
+        }
+        Some(Ok(decision)) => Some(decision),
+        None => None,
+    };
     let value = json!({
         "summary": signed.summary(),
         "digest": signed.document().digest,
         "object": signed.document().object,
         "spec": object.get("spec"),
+        "expired": signed.document().expires_at <= now(),
         "seats": decision.as_ref().map(|d| &d.seats),
         "findings": decision.as_ref().map(|d| &d.findings),
     });
@@ -48,8 +58,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 pub(super) fn describe(signed: &Signed, object: &Value, decision: Option<&Decision>) -> String {
     let document = signed.document();
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let mut lines = vec![paint(&signed.summary(), Tone::Strong)];
-    let mut row = |name: &str, value: String| lines.push(format!("  {name:<10} {value}"));
+    let mut lines = vec![paint(&one_line(&signed.summary()), Tone::Strong)];
+    let mut row = |name: &str, value: String| lines.push(format!("  {name:<10} {}", one_line(&value)));
     row("object", document.object.to_string());
     row("clusters", document.audience.join(", "));
     match signed {
@@ -72,7 +82,9 @@ pub(super) fn describe(signed: &Signed, object: &Value, decision: Option<&Decisi
     if let Some(start) = document.not_before {
         row("from", start.to_string());
     }
-    row("until", format!("{} ({} from now)", document.expires_at, document.expires_at.since(now())));
+    let (end, now) = (document.expires_at, now());
+    let left = if end > now { format!("{} from now", end.since(now)) } else { "expired".to_owned() };
+    row("until", format!("{end} ({left})"));
     row("digest", document.digest.to_string());
     for s in &document.signatures {
         let comment = s.comment.as_ref().map(|c| format!(": {c}")).unwrap_or_default();

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::constitution::Manifest;
-use crate::trust::{KeyId, Keyring as _, PublicKey, SignatureFormat, SigningKey, Statement, Verb, ssh_signed_data};
+use crate::constitution::{Document, Manifest};
+use crate::trust::{
+    KeyId, Keyring as _, PublicKey, SignatureFormat, SigningKey, Statement, Verb, ssh_signed_data, verify,
+};
 use crate::units::UnixSeconds;
 
 use super::agent::Agent;
 use super::clock::now;
 use super::files::{Existing, Signed, read_charter, read_object, write_object};
 use super::key::{read_private, read_public};
-use super::output::{Answer, Failure, failure, tell};
+use super::output::{Answer, Failure, Format, failure, plain, print, tell};
 use super::show::describe;
 use super::verify::judge_offline;
 
@@ -24,7 +26,8 @@ use super::verify::judge_offline;
   miax approve -f cmd.yaml --as dana --seat SRE --agent --key ~/.ssh/id_ed25519_sk.pub
   miax object -f cmd.yaml --as erin --seat TCC --key erin --comment 'not during the sale'
 
-The file is written again; comments in it are lost. `ssh-keygen -Y verify` can check the signature too.")]
+Without --key, ssh-agent signs. The file is written again; comments in it are lost.
+The passphrase of a key file is read from the file that MIAX_PASSPHRASE_FILE names, or asked for.")]
 pub(super) struct Arguments {
     /// The document.
     #[arg(short, long)]
@@ -33,10 +36,10 @@ pub(super) struct Arguments {
     #[arg(long)]
     seat: String,
     /// Your name in the charter; with --charter it is found by the key.
-    #[arg(long = "as", value_name = "PRINCIPAL")]
+    #[arg(long = "as", value_name = "PRINCIPAL", env = "MIAX_PRINCIPAL", hide_env_values = true)]
     principal: Option<String>,
     /// Private key file; with --agent the public one.
-    #[arg(long)]
+    #[arg(long, env = "MIAX_KEY", hide_env_values = true)]
     key: Option<PathBuf>,
     /// Sign with ssh-agent: keys in hardware, or encrypted ones.
     #[arg(long)]
@@ -45,12 +48,18 @@ pub(super) struct Arguments {
     #[arg(long)]
     comment: Option<String>,
     /// The charter in force; then the seats that are still empty are told.
-    #[arg(long)]
+    #[arg(long, env = "MIAX_CHARTER", hide_env_values = true)]
     charter: Option<PathBuf>,
     /// Sign without asking.
     #[arg(short, long)]
     yes: bool,
+    /// How to print what was signed; as text nothing is on stdout.
+    #[arg(short, long, default_value = "text")]
+    output: Format,
 }
+
+/// Longest comment; the schema of the signatures has the same number.
+const MAX_COMMENT: usize = 512;
 
 /// What signs.
 enum Signer {
@@ -60,14 +69,14 @@ enum Signer {
 
 impl Signer {
     fn open(arguments: &Arguments) -> Result<(Self, PublicKey), Failure> {
-        if arguments.agent {
-            let wanted = arguments.key.as_deref().map(read_public).transpose()?;
-            let (agent, key) = Agent::connect(wanted.as_ref())?;
-            return Ok((Self::Agent(agent), key));
-        }
-        let file = arguments.key.as_deref().ok_or_else(|| {
-            Failure::new("no key is given").with_next("--key FILE, or --agent to sign with ssh-agent")
-        })?;
+        let file = match (&arguments.key, arguments.agent) {
+            (Some(file), false) => file,
+            (wanted, _) => {
+                let wanted = wanted.as_deref().map(read_public).transpose()?;
+                let (agent, key) = Agent::connect(wanted.as_ref())?;
+                return Ok((Self::Agent(agent), key));
+            }
+        };
         let key = read_private(file)?;
         let public = key.public().map_err(|e| failure(&e))?;
         Ok((Self::File(Box::new(key)), public))
@@ -85,41 +94,60 @@ impl Signer {
 }
 
 pub(super) fn run(arguments: &Arguments, verb: Verb) -> Result<Answer, Failure> {
-    let mut object = read_object(&arguments.file)?;
-    let signed = Signed::read(&object)?;
+    let Arguments { file, seat, .. } = arguments;
+    let before = read_object(file)?;
+    let signed = Signed::read(&before)?;
     let at = now();
-    if at >= signed.document().expires_at {
-        return Err(
-            Failure::new(format!("it expired at {}", signed.document().expires_at)).with_next("draft a new one")
-        );
-    }
+    check_signable(arguments, &signed, at)?;
     let charter = arguments.charter.as_deref().map(read_charter).transpose()?.map(|(_, manifest)| manifest);
     let (mut signer, public) = Signer::open(arguments)?;
     let principal = principal(arguments, charter.as_ref(), &public.id())?;
-    tell(&describe(&signed, &object, None));
-    let word = verb.as_str();
-    confirm(arguments, &format!("{word} as {principal} for {}?", arguments.seat))?;
+    check_seat(arguments, charter.as_ref(), &principal)?;
+    check_unsaid(signed.document(), verb, &principal, seat)?;
+    tell(&describe(&signed, &before, None));
+    confirm(arguments, &format!("{} as {principal} for {seat}?", verb.as_str()))?;
     let statement = Statement {
         subject: &signed.document().subject(),
         digest: signed.document().digest,
         verb,
-        seat: &arguments.seat,
+        seat,
         principal: &principal,
         audience: &signed.document().audience,
         signed_at: at,
         comment: arguments.comment.as_deref(),
     };
-    let message = statement.signed_bytes().map_err(|e| failure(&e))?;
-    let (format, value) = signer.sign(&public, &message)?;
-    add(&mut object, arguments, verb, &principal, at, &public.id(), format, &value)?;
-    // What was just made must read back, before the file is replaced.
-    Signed::read(&object)?;
-    write_object(&arguments.file, &object, Existing::Replace)?;
-    tell(&format!("{}: {word} by {principal} for {} is added", arguments.file.display(), arguments.seat));
-    match arguments.charter.as_deref() {
-        Some(charter) => tell_next(&object, charter, at),
-        None => Ok(Answer::Yes),
+    let signature = make(&mut signer, &public, &statement)?;
+    let after = with_signature(&before, &signature)?;
+    if read_object(file)? != before {
+        return Err(Failure::new(format!("{} changed meanwhile", file.display()))
+            .with_next("look at it again, then sign again"));
     }
+    write_object(file, &after, Existing::Replace)?;
+    tell(&format!("{}: {} by {principal} for {seat} is added", file.display(), verb.as_str()));
+    if arguments.output != Format::Text {
+        let value = json!({"digest": signed.document().digest, "signature": signature});
+        print(arguments.output, &value, String::new)?;
+    }
+    if let Some(charter) = arguments.charter.as_deref() {
+        tell_next(&after, charter, at);
+    }
+    Ok(Answer::Yes)
+}
+
+/// What can be refused before a key is touched.
+fn check_signable(arguments: &Arguments, signed: &Signed, at: UnixSeconds) -> Result<(), Failure> {
+    let end = signed.document().expires_at;
+    if at >= end {
+        return Err(Failure::new(format!("it expired at {end}")).with_next("draft a new one"));
+    }
+    let length = arguments.comment.as_deref().map_or(0, |c| c.chars().count());
+    if length > MAX_COMMENT {
+        return Err(Failure::new(format!("the comment has {length} characters; at most {MAX_COMMENT} are allowed")));
+    }
+    if arguments.file == Path::new("-") {
+        return Err(Failure::new("a signature is written into a file").with_next("-f FILE"));
+    }
+    Ok(())
 }
 
 /// The name that signs: as given, or as the charter knows the key.
@@ -133,6 +161,22 @@ fn principal(arguments: &Arguments, charter: Option<&Manifest>, key: &KeyId) -> 
         (None, Some(owner)) => Ok(owner.to_owned()),
         (None, None) => Err(Failure::new(format!("it is not known who signs with the key {key}"))
             .with_next("--as NAME, or --charter FILE with a charter that knows the key")),
+    }
+}
+
+/// With a charter at hand a signature that could never count is not even made: it would refuse the whole document.
+fn check_seat(arguments: &Arguments, charter: Option<&Manifest>, principal: &str) -> Result<(), Failure> {
+    let Some(manifest) = charter else { return Ok(()) };
+    let seat = &arguments.seat;
+    match manifest.charter.principals.get(principal) {
+        Some(known) if known.seats.contains(seat) => Ok(()),
+        Some(known) => {
+            let seats: Vec<&str> = known.seats.iter().map(String::as_str).collect();
+            Err(Failure::new(format!("`{principal}` does not hold the seat {seat}"))
+                .with_next(format!("--seat with one of: {}", seats.join(", "))))
+        }
+        None => Err(Failure::new(format!("there is no `{principal}` in the charter"))
+            .with_next("--as with a name of the charter")),
     }
 }
 
@@ -150,44 +194,57 @@ fn confirm(arguments: &Arguments, question: &str) -> Result<(), Failure> {
     if answer.trim().eq_ignore_ascii_case("y") { Ok(()) } else { Err(Failure::new("not signed")) }
 }
 
-#[expect(clippy::too_many_arguments, reason = "these are the fields of a signature, written once, here")]
-fn add(
-    object: &mut Value,
-    arguments: &Arguments,
-    verb: Verb,
-    principal: &str,
-    at: UnixSeconds,
-    key: &KeyId,
-    format: SignatureFormat,
-    value: &str,
-) -> Result<(), Failure> {
+/// Nobody says a thing twice, and a document has one author.
+fn check_unsaid(document: &Document, verb: Verb, principal: &str, seat: &str) -> Result<(), Failure> {
+    let word = verb.as_str();
+    if document.signatures.iter().any(|s| s.principal == principal && s.verb == verb && s.seat == seat) {
+        return Err(Failure::new(format!("`{principal}` signed `{word}` for {seat} already"))
+            .with_next("remove the old signature from the file first, if it is to be replaced"));
+    }
+    match document.signatures.iter().find(|s| s.verb == Verb::Author) {
+        Some(first) if verb == Verb::Author => {
+            Err(Failure::new(format!("`{}` is the author already; a document has one", first.principal))
+                .with_next("miax approve, if you agree with it"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Signs, and gives the signature as the object carries it.
+fn make(signer: &mut Signer, public: &PublicKey, statement: &Statement<'_>) -> Result<Value, Failure> {
+    let message = statement.signed_bytes().map_err(|e| failure(&e))?;
+    let (format, value) = signer.sign(public, &message)?;
+    // An agent may answer with anything; a signature that does not verify would spoil the whole document.
+    verify(public, format, &value, &message).map_err(|e| Failure::new(format!("the signature is no good: {e}")))?;
     let mut signature = json!({
-        "principal": principal,
-        "verb": verb.as_str(),
-        "seat": arguments.seat,
-        "signedAt": at.to_string(),
-        "key": key.as_str(),
+        "principal": statement.principal,
+        "verb": statement.verb.as_str(),
+        "seat": statement.seat,
+        "signedAt": statement.signed_at.to_string(),
+        "key": public.id().as_str(),
         "format": format.as_str(),
         "value": value,
     });
-    if let (Some(comment), Some(map)) = (&arguments.comment, signature.as_object_mut()) {
-        map.insert("comment".to_owned(), Value::from(comment.as_str()));
+    if let (Some(comment), Some(map)) = (statement.comment, signature.as_object_mut()) {
+        map.insert("comment".to_owned(), Value::from(comment));
     }
+    Ok(signature)
+}
+
+/// The object with one signature more; it reads back, or nothing is written.
+fn with_signature(before: &Value, signature: &Value) -> Result<Value, Failure> {
+    let mut object = before.clone();
     let spec = object.get_mut("spec").and_then(Value::as_object_mut).ok_or_else(|| Failure::new("there is no spec"))?;
     let list = spec.entry("signatures").or_insert_with(|| json!([]));
-    let list = list.as_array_mut().ok_or_else(|| Failure::new("spec.signatures is not a list"))?;
-    let same = |s: &Value| ["principal", "verb", "seat"].iter().all(|k| s.get(k) == signature.get(k));
-    if list.iter().any(same) {
-        return Err(Failure::new(format!("`{principal}` signed `{}` for {} already", verb.as_str(), arguments.seat))
-            .with_next("remove the old signature from the file first, if it is to be replaced"));
-    }
-    list.push(signature);
-    Ok(())
+    list.as_array_mut().ok_or_else(|| Failure::new("spec.signatures is not a list"))?.push(signature.clone());
+    Signed::read(&object)?;
+    Ok(object)
 }
 
 /// Tells what is still missing; the signature itself is added in any case.
-fn tell_next(object: &Value, charter: &Path, at: UnixSeconds) -> Result<Answer, Failure> {
-    let decision = judge_offline(object, charter, at, None)?;
-    tell(&decision.message());
-    Ok(Answer::Yes)
+fn tell_next(object: &Value, charter: &Path, at: UnixSeconds) {
+    match judge_offline(object, charter, at, None) {
+        Ok(decision) => tell(&plain(&decision.message())),
+        Err(failure) => tell(&format!("what is missing cannot be told: {failure}")),
+    }
 }

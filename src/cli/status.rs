@@ -2,22 +2,18 @@
 
 use serde_json::json;
 
-use super::ledger::replayed;
-use super::online::Cluster;
-use super::output::{Answer, Failure, Format, Tone, paint, print};
+use super::ledger::Source;
+use super::output::{Answer, Failure, Tone, paint, print};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  miax status\n  miax status --context prod-eu -o json")]
+#[command(after_help = "Examples:\n  miax status\n  miax status --dump ledger.tar.gz -o json")]
 pub(super) struct Arguments {
     #[command(flatten)]
-    cluster: Cluster,
-    /// How to print.
-    #[arg(short, long, default_value = "text")]
-    output: Format,
+    source: Source,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    let (report, state, _) = replayed(arguments.cluster.read_ledger()?)?;
+    let (report, state) = arguments.source.replay()?;
     let charter = state.charter();
     let running: Vec<_> = state
         .running()
@@ -32,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         "running": running,
         "ledger": {"entries": report.entries, "blocks": report.blocks, "whole": report.is_whole(), "findings": findings},
     });
-    print(arguments.output, &value, || {
+    print(arguments.source.output, &value, || {
         let mut lines = vec![match charter {
             Some(c) => format!("charter  {} in force since entry {}, until {}", c.object.name, c.since, c.expires_at),
             None => format!("charter  {}", paint("none in force", Tone::Doubt)),

@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::api::reason::Reason;
 use crate::constitution::{
-    Decision, Document, Facts, Manifest, Outcome, Proposal, Reply, State, TargetFact, TargetState, deliberate, recheck,
+    AdoptEvent, Decision, Document, DocumentEvent, Event, Facts, Manifest, Outcome, Proposal, Reply, State, TargetFact,
+    TargetState, deliberate, recheck,
 };
+use crate::trust::{canonical_json, sha256};
 use crate::units::{LogIndex, UnixSeconds};
 
 use super::clock::now;
 use super::files::{Signed, read_charter, read_object};
-use super::output::{Answer, Failure, Format, Tone, failure, paint, print, tell};
+use super::output::{Answer, Failure, Format, Tone, failure, paint, plain, print, tell};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -24,7 +27,7 @@ pub(super) struct Arguments {
     #[arg(short, long)]
     file: PathBuf,
     /// The charter in force.
-    #[arg(long, env = "MIAX_CHARTER")]
+    #[arg(long, env = "MIAX_CHARTER", hide_env_values = true)]
     charter: PathBuf,
     /// Judge as of this time.
     #[arg(long)]
@@ -51,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         "charter": decision.charter,
     });
     let (word, tone) = if decision.is_allowed() { ("allowed", Tone::Good) } else { ("refused", Tone::Bad) };
-    print(*output, &value, || format!("{}\n{}", paint(word, tone), decision.message()))?;
+    print(*output, &value, || format!("{}\n{}", paint(word, tone), plain(&decision.message())))?;
     tell("judged offline: the target and used commands are known to the cluster only");
     Ok(if decision.is_allowed() { Answer::Yes } else { Answer::No })
 }
@@ -104,16 +107,34 @@ fn cluster_of<'a>(document: &Document, manifest: &'a Manifest) -> &'a str {
     named.or_else(|| clusters.values().next()).map(String::as_str).unwrap_or_default()
 }
 
-/// State with the charter in force. It must be valid itself.
+/// State with the charter in force. It must be valid itself. A later version is taken as the first one is: that the version
+/// before it agreed is in the ledger, and the user names the charter that is in force.
 fn adopt(charter: &Value, facts: &Facts, place: &Path) -> Result<State, Failure> {
     let mut state = State::default();
-    let Outcome { events, reply } = deliberate(&Proposal::Adopt(Box::new(charter.clone())), &state, facts);
+    let Outcome { mut events, reply } = deliberate(&Proposal::Adopt(Box::new(charter.clone())), &state, facts);
     if let Reply::Judged(decision) = reply {
-        let message = format!("{}: the charter itself is refused:\n{}", place.display(), decision.message());
-        return Err(Failure::new(message).with_next("collect its signatures first"));
+        if decision.findings.iter().any(|f| f.reason != Reason::NoCharter) {
+            let message = format!("{}: the charter itself is refused:\n{}", place.display(), decision.message());
+            return Err(Failure::new(message).with_next("collect its signatures first"));
+        }
+        events = later_version(charter)?;
+        tell("note: the charter is taken as in force; that its previous version allowed it is in the ledger only");
     }
     for (index, event) in (0..).map(LogIndex).zip(&events) {
         state.apply(index, event).map_err(|e| failure(&e))?;
     }
     Ok(state)
+}
+
+/// The events of the adoption of a charter whose previous version is not at hand.
+fn later_version(charter: &Value) -> Result<Vec<Event>, Failure> {
+    let manifest = Manifest::read(charter).map_err(|e| failure(&e))?;
+    let bytes = canonical_json(charter).map_err(|e| failure(&e))?;
+    let text = sha256(bytes.as_slice());
+    let piece = String::from_utf8(bytes.into_vec()).map_err(|e| failure(&e))?;
+    let Manifest { document, version, .. } = manifest;
+    Ok(vec![
+        Event::Document(DocumentEvent { text, part: 0, parts: 1, piece }),
+        Event::Adopt(AdoptEvent { object: document.object, version, digest: document.digest, text }),
+    ])
 }

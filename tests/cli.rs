@@ -1,0 +1,12 @@
+//! The command line as people use it: the real binary, real OpenSSH keys, a real ssh-agent.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+#[path = "cli/desk.rs"]
+mod desk;
+#[path = "cli/ledger.rs"]
+mod ledger;
+#[path = "cli/signing.rs"]
+mod signing;
+#[path = "cli/words.rs"]
+mod words;
