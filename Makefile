@@ -11,6 +11,13 @@ test: ## Unit, property, CLI and repository tests, and the cluster tests on a re
 	$(CARGO) build --workspace --bins
 	$(CARGO) test --workspace --no-fail-fast -- --test-threads=2
 
+e2e: image ## The operator from its Helm chart as real pods on a real node (Linux, root).
+	$(CARGO) build --workspace --bins
+	./target/debug/miax-pods target/image/miax-operator
+
+image: ## The static program that the image holds, by the steps of the Dockerfile.
+	scripts/build-static target/image
+
 fmt:
 	$(CARGO) fmt --all --check
 
@@ -29,4 +36,4 @@ generate: ## Writes what is generated: CRDs and reference pages.
 bench: ## Speed, beside its targets.
 	$(CARGO) bench --package miax
 
-ci: fmt clippy pure test deny
+ci: fmt clippy pure test e2e deny

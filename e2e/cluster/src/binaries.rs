@@ -22,6 +22,20 @@ pub enum Tool {
     Kubectl,
     /// The package manager.
     Helm,
+    /// Puts pods on nodes.
+    KubeScheduler,
+    /// Runs pods.
+    Kubelet,
+    /// Leads services to pods.
+    KubeProxy,
+    /// Runs containers.
+    Containerd,
+    /// Holds a container for containerd.
+    ContainerdShim,
+    /// Talks to containerd.
+    Ctr,
+    /// The container that holds a pod's namespaces.
+    Pause,
 }
 
 /// Version that the Kubernetes programs report; the one of the pinned module.
@@ -41,6 +55,13 @@ impl Tool {
             Self::KubeControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
+            Self::KubeScheduler => "kube-scheduler",
+            Self::Kubelet => "kubelet",
+            Self::KubeProxy => "kube-proxy",
+            Self::Containerd => "containerd",
+            Self::ContainerdShim => "containerd-shim-runc-v2",
+            Self::Ctr => "ctr",
+            Self::Pause => "pause",
         }
     }
 
@@ -52,6 +73,13 @@ impl Tool {
             Self::KubeControllerManager => ("kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager"),
             Self::Kubectl => ("kubernetes", "k8s.io/kubernetes/cmd/kubectl"),
             Self::Helm => ("helm", "helm.sh/helm/v4/cmd/helm"),
+            Self::KubeScheduler => ("kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler"),
+            Self::Kubelet => ("kubernetes", "k8s.io/kubernetes/cmd/kubelet"),
+            Self::KubeProxy => ("kubernetes", "k8s.io/kubernetes/cmd/kube-proxy"),
+            Self::Containerd => ("containerd", "github.com/containerd/containerd/v2/cmd/containerd"),
+            Self::ContainerdShim => ("containerd", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"),
+            Self::Ctr => ("containerd", "github.com/containerd/containerd/v2/cmd/ctr"),
+            Self::Pause => ("pause", "."),
         }
     }
 
@@ -59,7 +87,15 @@ impl Tool {
     fn is_in_envtest(self) -> bool {
         match self {
             Self::Etcd | Self::KubeApiserver | Self::Kubectl => true,
-            Self::KubeControllerManager | Self::Helm => false,
+            Self::KubeControllerManager
+            | Self::Helm
+            | Self::KubeScheduler
+            | Self::Kubelet
+            | Self::KubeProxy
+            | Self::Containerd
+            | Self::ContainerdShim
+            | Self::Ctr
+            | Self::Pause => false,
         }
     }
 }
@@ -111,7 +147,9 @@ fn envtest_directory() -> Option<PathBuf> {
 /// Path in the cache: the name holds what the module pins, so that a new pin is a new file.
 fn cached_path(tool: Tool) -> Result<PathBuf, ClusterError> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from);
-    let sums = module_directory(tool).join("go.sum");
+    // The pause program has no dependencies: its source is its pin.
+    let pin = if tool == Tool::Pause { "main.go" } else { "go.sum" };
+    let sums = module_directory(tool).join(pin);
     let text = std::fs::read(&sums).map_err(ClusterError::io(format!("{} cannot be read", sums.display())))?;
     let digest = Sha256::digest(text);
     let pin: String = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();

@@ -16,11 +16,17 @@ use crate::wait::eventually_within;
 /// How long each component may take.
 const READY_SECONDS: u64 = 60;
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Address of the service `kubernetes`: the first of the range.
+const SERVICE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
 
 /// How a control plane is started.
 #[derive(Clone, Debug, Default)]
 pub struct ControlPlaneBuilder {
     api_server_arguments: Vec<String>,
+    /// Address that pods reach the API server by; only with a node.
+    node_address: Option<IpAddr>,
+    /// What the janitor undoes beside the directory.
+    undo: String,
 }
 
 /// A running control plane. It ends when this is dropped, or when this process is gone.
@@ -45,6 +51,13 @@ impl ControlPlaneBuilder {
         self
     }
 
+    /// Makes it a control plane for a node: reachable by pods at this address.
+    pub(crate) fn for_node(mut self, address: IpAddr, undo: &str) -> Self {
+        self.node_address = Some(address);
+        undo.clone_into(&mut self.undo);
+        self
+    }
+
     /// Starts everything and waits until it is ready.
     ///
     /// # Errors
@@ -55,10 +68,11 @@ impl ControlPlaneBuilder {
         let (etcd, api_server_program, controllers) = (etcd?, api_server?, controllers?);
         let directory = tempfile::Builder::new().prefix("miax-cluster-").tempdir();
         let directory = directory.map_err(ClusterError::io("no temporary directory"))?.keep();
-        let janitor = Janitor::start(directory.clone())?;
+        let janitor = Janitor::start(directory.clone(), &self.undo)?;
         let authority = Authority::make(&directory)?;
         authority.issue("admin", "admin", Some("system:masters"), &[])?;
-        authority.issue("apiserver", "kube-apiserver", None, &[LOOPBACK])?;
+        let addresses: Vec<IpAddr> = [LOOPBACK, SERVICE].into_iter().chain(self.node_address).collect();
+        authority.issue("apiserver", "kube-apiserver", Some("system:masters"), &addresses)?;
         authority.issue("controllers", "system:kube-controller-manager", None, &[])?;
         let [client, peer, secure] = free_ports()?;
         let server = format!("https://127.0.0.1:{secure}");
@@ -66,7 +80,7 @@ impl ControlPlaneBuilder {
         authority.kubeconfig("controllers", &server)?;
         let store = format!("http://127.0.0.1:{client}");
         let etcd = Component::start("etcd", &etcd, &etcd_arguments(&store, peer), &directory)?;
-        let mut arguments = api_server_arguments(&store, secure);
+        let mut arguments = api_server_arguments(&store, secure, self.node_address);
         arguments.extend(self.api_server_arguments);
         let mut plane = ControlPlane {
             controllers: None,
@@ -100,6 +114,10 @@ impl ControlPlane {
     #[must_use]
     pub fn builder() -> ControlPlaneBuilder {
         ControlPlaneBuilder::default()
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// kubectl as the cluster's administrator.
@@ -224,14 +242,10 @@ fn etcd_arguments(store: &str, peer: u16) -> Vec<String> {
     ])
 }
 
-fn api_server_arguments(store: &str, port: u16) -> Vec<String> {
-    words(&[
+fn api_server_arguments(store: &str, port: u16, node: Option<IpAddr>) -> Vec<String> {
+    let mut arguments = words(&[
         &format!("--etcd-servers={store}"),
         &format!("--secure-port={port}"),
-        "--bind-address=127.0.0.1",
-        // Nobody reaches it by the service kubernetes here; a loopback address may not be advertised.
-        "--advertise-address=192.0.2.1",
-        "--endpoint-reconciler-type=none",
         "--client-ca-file=ca.crt",
         "--tls-cert-file=apiserver.crt",
         "--tls-private-key-file=apiserver.key",
@@ -241,7 +255,22 @@ fn api_server_arguments(store: &str, port: u16) -> Vec<String> {
         "--service-account-issuer=https://kubernetes.default.svc",
         "--service-cluster-ip-range=10.96.0.0/24",
         "--authorization-mode=Node,RBAC",
-    ])
+    ]);
+    arguments.extend(match node {
+        Some(address) => words(&[
+            "--bind-address=0.0.0.0",
+            &format!("--advertise-address={address}"),
+            "--allow-privileged=true",
+            "--kubelet-client-certificate=apiserver.crt",
+            "--kubelet-client-key=apiserver.key",
+            "--kubelet-preferred-address-types=InternalIP",
+        ]),
+        // Nobody reaches it by the service kubernetes here; a loopback address may not be advertised.
+        None => {
+            words(&["--bind-address=127.0.0.1", "--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none"])
+        }
+    });
+    arguments
 }
 
 fn controller_arguments() -> Vec<String> {

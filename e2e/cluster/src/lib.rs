@@ -5,13 +5,17 @@ mod binaries;
 mod certificates;
 mod control_plane;
 mod error;
+mod image;
 mod kubectl;
+mod node;
 mod process;
 mod wait;
 
 pub use binaries::{Tool, binary, build_all};
 pub use control_plane::{ControlPlane, ControlPlaneBuilder, free_ports};
 pub use error::ClusterError;
+pub use image::{File, pack};
 pub use kubectl::{Kubectl, Output};
+pub use node::Node;
 pub use process::Component;
 pub use wait::{eventually, eventually_within};

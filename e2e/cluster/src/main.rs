@@ -3,9 +3,10 @@
 use std::io::Read as _;
 use std::process::ExitCode;
 
-use miax_cluster::{ClusterError, ControlPlane, build_all};
+use miax_cluster::{ClusterError, ControlPlane, Node, build_all};
 
 const USAGE: &str = "usage: miax-cluster up     start a control plane, print its kubeconfig, stay until end of input
+       miax-cluster node   the same with a node that runs pods (Linux, root)
        miax-cluster build  build or find every program";
 
 fn up() -> Result<(), ClusterError> {
@@ -17,9 +18,18 @@ fn up() -> Result<(), ClusterError> {
     Ok(())
 }
 
+fn node() -> Result<(), ClusterError> {
+    let node = Node::start()?;
+    println!("{}", node.plane().kubeconfig().display());
+    eprintln!("the node is ready; export KUBECONFIG as printed, end with Ctrl-D or Ctrl-C");
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
         Some("up") => up(),
+        Some("node") => node(),
         Some("build") => build_all(),
         _ => {
             eprintln!("{USAGE}");

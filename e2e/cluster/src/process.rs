@@ -11,10 +11,11 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::error::ClusterError;
 
-/// The janitor's program. `$1` is the directory.
+/// The janitor's program. `$1` is the directory, `$2` what has to be undone beside it.
 const JANITOR: &str = r#"
 cat >/dev/null
 for pid in "$1"/*.pid; do [ -f "$pid" ] && kill -KILL "$(cat "$pid")" 2>/dev/null; done
+eval "$2"
 rm -rf "$1"
 "#;
 /// Writes the process's number before it becomes the component, so that the janitor knows it whenever we die.
@@ -31,12 +32,15 @@ pub(crate) struct Janitor {
 }
 
 impl Janitor {
-    pub(crate) fn start(directory: PathBuf) -> Result<Self, ClusterError> {
+    /// `more` is a shell program that undoes what the cluster does outside of its directory.
+    pub(crate) fn start(directory: PathBuf, more: &str) -> Result<Self, ClusterError> {
         let mut shell = Command::new("sh")
             .args(["-c", JANITOR, "sh"])
             .arg(&directory)
+            .arg(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .process_group(0)
             .spawn()
             .map_err(ClusterError::io("sh cannot be started"))?;
@@ -74,7 +78,14 @@ impl Component {
         let output = File::options().create(true).append(true).open(&log);
         let output = output.map_err(ClusterError::io(format!("{} cannot be written", log.display())))?;
         let errors = output.try_clone().map_err(ClusterError::io("a log cannot be shared"))?;
+        // containerd finds its shim and runc there; a proxy in the environment would answer for the cluster's addresses.
+        let path = std::env::var("PATH").unwrap_or_default();
         let child = Command::new("sh")
+            .env("PATH", format!("{}:/usr/sbin:/sbin:{path}", directory.join("bin").display()))
+            .env_remove("HTTP_PROXY")
+            .env_remove("HTTPS_PROXY")
+            .env_remove("http_proxy")
+            .env_remove("https_proxy")
             .args(["-c", STARTER, "sh"])
             .arg(directory.join(format!("{name}.pid")))
             .arg(program)
@@ -87,6 +98,12 @@ impl Component {
             .spawn()
             .map_err(ClusterError::io(format!("{name} cannot be started")))?;
         Ok(Self { name: name.to_owned(), child, log })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether the process is still there.
