@@ -41,7 +41,9 @@ pub(super) async fn reconcile(object: &DynamicObject, context: &Context) -> Resu
     let refused = advanced.as_ref().ok().and_then(Option::as_ref);
     tell(object, describe(&command, refused, context), context).await?;
     advanced.map(|refused| match refused.map(|d| d.reason()) {
-        Some(reason) if reason == Reason::NotYetValid || reason.class() == ReasonClass::Unable => Next::requeue(LOOK_AGAIN),
+        Some(reason) if reason == Reason::NotYetValid || reason.class() == ReasonClass::Unable => {
+            Next::requeue(LOOK_AGAIN)
+        }
         Some(_) | None => Next::await_change(),
     })
 }
