@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::trust::{NoteError, NoteSigner, NoteVerifier, canonical_json, open_note, parse_json_strict, sha256};
-use crate::units::{BlockNumber, Digest, LogIndex, UnixMillis, hex};
+use crate::units::{BlockNumber, Digest, LogIndex, UnixMillis, hex, unhex};
 
 use super::entry::MAX_ENTRY_BYTES;
 use super::tree::leaf_hash;
@@ -54,9 +54,8 @@ pub struct Header {
     pub size: u64,
     /// RFC 6962 root after this block.
     pub root: Digest,
-    /// Digest of the bundle before compression.
-    pub bundle: Digest,
-    /// Digest of the bundle as packed here. An archive that packs it in another way has `bundle` to compare.
+    /// Digest of the entries as packed here. An archive that packs them in another way has `root`, which commits to every
+    /// entry.
     pub packed: Digest,
     /// The first 4 bytes of each leaf hash, in hex.
     pub leaves: String,
@@ -193,23 +192,22 @@ impl Block {
         let (ends, complete) = split(&bundle, header.count);
         let block = Self { header, digest: sha256(text.as_bytes()), bundle, ends };
         let leaves: Vec<Digest> = block.entries().map(leaf_hash).collect();
-        let found = leaf_prefixes(&leaves);
-        let Header { bundle: digest, packed: packed_digest, leaves: prefixes, .. } = &block.header;
-        if whole && complete && sha256(&block.bundle) == *digest && found == *prefixes {
+        // The prefixes in the header tell which entry is wrong; they only name it. What accepts an entry is the root.
+        let prefixes = unhex(&block.header.leaves).ok_or_else(|| BlockError::Header("leaves is not hex".to_owned()))?;
+        let named = prefixes.chunks(LEAF_PREFIX);
+        let good = leaves.iter().zip(named.clone()).take_while(|(leaf, prefix)| leaf.0.starts_with(prefix)).count();
+        if whole && complete && good == leaves.len() && good == named.len() {
             // zstd has bits that mean nothing; a change of one loses nothing, but nobody changed it for nothing.
-            return match sha256(packed) == *packed_digest {
+            return match sha256(packed) == block.header.packed {
                 true => Ok((block, leaves)),
                 false => Err(BlockError::Packing),
             };
         }
-        // Something is wrong. The prefixes in the header tell which entry; they only name it, they never accept it.
-        let same = found.as_bytes().chunks(LEAF_PREFIX * 2).zip(block.header.leaves.as_bytes().chunks(LEAF_PREFIX * 2));
-        let good = same.take_while(|(a, b)| a == b).count();
         let index = LogIndex(block.header.first.0 + u64::try_from(good).unwrap_or(0));
         Err(match (good == leaves.len(), whole && complete) {
             (false, _) => BlockError::EntryChanged { index },
             (true, false) => BlockError::EntriesDamaged { index },
-            (true, true) => BlockError::Header("its digest is not that of the entries".to_owned()),
+            (true, true) => BlockError::Header("it names another number of entries".to_owned()),
         })
     }
 

@@ -243,7 +243,6 @@ impl Head {
             previous: self.previous,
             size: range.size(),
             root: range.root(),
-            bundle: sha256(&bundle),
             packed: sha256(&packed),
             leaves: leaf_prefixes(&leaves),
             writer: writer.name().to_owned(),

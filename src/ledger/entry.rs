@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::trust::{canonical_json, parse_json_strict};
+use crate::trust::{canonical_json, read_canonical};
 use crate::units::UnixMillis;
 
 /// Largest entry in bytes.
@@ -78,16 +78,13 @@ impl Entry {
     /// Reads an entry and checks that its bytes are canonical.
     ///
     /// # Errors
-    /// Every variant of [`EntryError`] except `FieldReserved`.
+    /// [`EntryError::TooLarge`], [`EntryError::NotCanonical`] (what is no JSON at all included), [`EntryError::Format`],
+    /// [`EntryError::Unreadable`] when a common field is missing.
     pub fn decode(bytes: &[u8]) -> Result<Self, EntryError> {
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(EntryError::TooLarge { size: bytes.len() });
         }
-        let value = parse_json_strict(bytes).map_err(|e| EntryError::Unreadable(e.to_string()))?;
-        let canonical = canonical_json(&value).map_err(|e| EntryError::Unreadable(e.to_string()))?;
-        if canonical.as_slice() != bytes {
-            return Err(EntryError::NotCanonical);
-        }
+        let value = read_canonical(bytes).ok_or(EntryError::NotCanonical)?;
         let Value::Object(mut fields) = value else {
             return Err(EntryError::Unreadable("it is not an object".to_owned()));
         };

@@ -11,7 +11,9 @@ mod signed;
 mod signer;
 mod statement;
 
-pub use canonical::{CanonicalBytes, CanonicalError, MAX_DEPTH, MAX_DOCUMENT, canonical_json, sha256, signed_view};
+pub use canonical::{
+    CanonicalBytes, CanonicalError, MAX_DEPTH, MAX_DOCUMENT, canonical_json, read_canonical, sha256, signed_view,
+};
 pub use key::{KeyError, KeyId, KeyType, PublicKey};
 pub use note::{NoteError, NoteSigner, NoteVerifier, open_note};
 pub use parse::{ParseError, parse_json_strict, parse_yaml_strict, to_yaml};
