@@ -1,7 +1,7 @@
 # One target for each job of CI; `make ci` is all of them.
 CARGO ?= cargo
 
-.PHONY: demo test e2e fmt clippy pure deny generate bench image ci
+.PHONY: demo test e2e fmt clippy pure deny advisories generate bench image ci
 
 demo: ## The whole loop on a real API server.
 	$(CARGO) build --workspace --bins
@@ -27,8 +27,11 @@ clippy:
 pure: ## Ranks 0 to 3 and the offline CLI without any client, and their tests.
 	$(CARGO) clippy --package miax --no-default-features --all-targets --locked -- -D warnings
 
-deny: ## Licences, advisories, sources and duplicates of the crates.
-	$(CARGO) deny --locked check
+deny: ## Licences, sources and bans of the crates.
+	$(CARGO) deny --locked check bans licenses sources
+
+advisories: ## Known vulnerabilities of the crates; fetches the database from github.com. For a nightly job.
+	$(CARGO) deny --locked check advisories
 
 generate: ## Writes what is generated: CRDs and reference pages.
 	MIAX_GENERATE=1 $(CARGO) test --package miax --test repository generated
