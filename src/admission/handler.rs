@@ -1,8 +1,10 @@
 //! From the bytes of a review to the bytes of its answer.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -48,7 +50,7 @@ impl Webhook {
         };
         let (uid, kind) = (review.request.uid.clone(), review.request.kind);
         let (decision, index) = match self.places.try_acquire() {
-            Ok(_place) => self.decide(review).await,
+            Ok(_place) => self.decide_safely(review).await,
             Err(_) => (Decision::refusal(Reason::Overloaded, "too many reviews wait; try again in a moment"), None),
         };
         self.tell(&uid, kind, &decision, index, started.elapsed());
@@ -62,6 +64,13 @@ impl Webhook {
             let index = index.map(|i| i.0);
             tracing::info!(uid, kind = kind.kind(), allowed = decision.is_allowed(), %reason, index, "decided");
         }
+    }
+
+    /// A mistake of ours is a refusal with its own reason, not a broken connection.
+    async fn decide_safely(&self, review: Review) -> (Decision, Option<LogIndex>) {
+        let decided = AssertUnwindSafe(self.decide(review)).catch_unwind().await;
+        decided
+            .unwrap_or_else(|_| (Decision::refusal(Reason::RuleFailed, "the judge failed; please report this"), None))
     }
 
     async fn decide(&self, review: Review) -> (Decision, Option<LogIndex>) {

@@ -21,9 +21,6 @@ const PIECE: usize = 6000;
 
 /// Judges a request and makes its entry.
 pub(super) fn review(request: &Request, state: &State, facts: &Facts) -> Outcome {
-    if let Some((index, decision)) = state.judged(&request.uid) {
-        return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(decision)) };
-    }
     let Judged { decision, summary, signers } = judge_request(request, state, facts);
     if !decision.recorded {
         return Outcome { events: Vec::new(), reply: Reply::Judged(Box::new(decision)) };
@@ -43,6 +40,9 @@ pub(super) fn review(request: &Request, state: &State, facts: &Facts) -> Outcome
         now: facts.now,
         target: facts.target.clone(),
     };
+    if let Some((index, before)) = state.judged(&event) {
+        return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(before)) };
+    }
     Outcome { events: vec![Event::Decision(Box::new(event))], reply: Reply::Judged(Box::new(decision)) }
 }
 

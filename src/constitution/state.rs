@@ -143,11 +143,12 @@ impl State {
         self.next
     }
 
-    /// The judgement of a request that was judged before, by its UID.
-    #[must_use]
-    pub fn judged(&self, uid: &str) -> Option<(LogIndex, Decision)> {
-        let (index, event) = self.judged.get(uid)?;
-        let DecisionEvent { digest, verdict, findings, rules, charter, .. } = event.as_ref();
+    /// The judgement of this very question, when it was judged before: the same UID, about the same object and digest. A UID
+    /// alone proves nothing; whoever reaches the webhook can choose one.
+    pub(super) fn judged(&self, question: &DecisionEvent) -> Option<(LogIndex, Decision)> {
+        let (index, event) = self.judged.get(&question.request)?;
+        let DecisionEvent { digest, verdict, findings, rules, charter, operation, object, .. } = event.as_ref();
+        let same = (operation, object, digest) == (&question.operation, &question.object, &question.digest);
         let decision = Decision {
             verdict: *verdict,
             findings: findings.clone(),
@@ -157,7 +158,7 @@ impl State {
             charter: charter.clone(),
             recorded: true,
         };
-        Some((*index, decision))
+        same.then_some((*index, decision))
     }
 
     /// Takes the next event in. The only way in which State changes.

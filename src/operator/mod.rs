@@ -276,19 +276,22 @@ fn readiness(
 ) -> Readiness {
     Arc::new(move || {
         ledger_ready(&ledger)?;
-        let now: UnixSeconds = clock().into();
-        let ends = *leaf_ends.borrow();
-        if *draining.borrow() {
-            return Err("this replica is stopping".to_owned());
-        }
-        if now >= ends {
-            return Err(format!("the serving certificate ended at {ends}"));
-        }
-        if !snapshot.is_fresh() {
-            return Err("the view of the workloads is not complete".to_owned());
-        }
-        Ok(())
+        serving(clock().into(), *leaf_ends.borrow(), *draining.borrow(), snapshot.is_fresh())
     })
+}
+
+/// Whether reviews can be answered, as far as it is not the ledger's matter.
+fn serving(now: UnixSeconds, leaf_ends: UnixSeconds, draining: bool, fresh: bool) -> Result<(), String> {
+    if draining {
+        return Err("this replica is stopping".to_owned());
+    }
+    if now >= leaf_ends {
+        return Err(format!("the serving certificate ended at {leaf_ends}"));
+    }
+    if !fresh {
+        return Err("the view of the workloads is not complete".to_owned());
+    }
+    Ok(())
 }
 
 async fn run_controller(options: Common) -> Result<(), Error> {
@@ -334,4 +337,25 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     let _ = controllers.await;
     leadership.release().await;
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_with_an_expired_certificate_is_not_ready() {
+        let at = UnixSeconds::new;
+        let check = |now, ends, draining, fresh, expected: Option<&str>| {
+            let found = serving(at(now), at(ends), draining, fresh);
+            assert_eq!(
+                found.as_ref().err().map(|why| why.contains(expected.unwrap_or("never"))),
+                expected.map(|_| true)
+            );
+        };
+        check(9, 10, false, true, None);
+        check(10, 10, false, true, Some("certificate ended at 1970-01-01T00:00:10Z"));
+        check(9, 10, true, true, Some("stopping"));
+        check(9, 10, false, false, Some("not complete"));
+    }
 }

@@ -280,6 +280,10 @@ fn the_same_request_is_recorded_once() {
     let second = deliberate(&review, &state, &facts());
     assert!(second.events.is_empty());
     assert!(matches!(second.reply, Reply::JudgedBefore(at, decision) if at == index && decision.is_allowed()));
+    // The UID of an allowed request does not carry another object through.
+    let stolen = Proposal::Review(Box::new(create(&draft("Critical"))));
+    let third = deliberate(&stolen, &state, &facts());
+    assert!(matches!(third.reply, Reply::Judged(decision) if decision.reason() == Reason::Unsigned));
 }
 
 #[test]

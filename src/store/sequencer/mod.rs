@@ -10,6 +10,7 @@
 mod observe;
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -218,7 +219,12 @@ impl<S: BlockStore> Sequencer<S> {
             if submission.answer.is_closed() {
                 continue;
             }
-            let outcome = deliberate(&submission.proposal, &state, &submission.facts);
+            // One object that the judge stumbles over must not end the process for all others.
+            let judged = catch_unwind(AssertUnwindSafe(|| deliberate(&submission.proposal, &state, &submission.facts)));
+            let Ok(outcome) = judged else {
+                let _ = submission.answer.send(Err(AppendError::Unrecordable("the judge failed".to_owned())));
+                continue;
+            };
             let index = (!outcome.events.is_empty()).then_some(next);
             let before = (draft.bytes.len(), state.clone(), next);
             let pushed = outcome.events.into_iter().try_for_each(|event| {
