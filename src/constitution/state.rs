@@ -143,12 +143,14 @@ impl State {
         self.next
     }
 
-    /// The judgement of this very question, when it was judged before: the same UID, about the same object and digest. A UID
-    /// alone proves nothing; whoever reaches the webhook can choose one.
+    /// The index and judgement of this very question, when it was judged before with the same verdict: the same UID about the
+    /// same object and digest. A UID alone proves nothing, and a digest does not cover signatures: an allow is never
+    /// repeated for what would be refused now.
     pub(super) fn judged(&self, question: &DecisionEvent) -> Option<(LogIndex, Decision)> {
         let (index, event) = self.judged.get(&question.request)?;
         let DecisionEvent { digest, verdict, findings, rules, charter, operation, object, .. } = event.as_ref();
-        let same = (operation, object, digest) == (&question.operation, &question.object, &question.digest);
+        let DecisionEvent { operation: o, object: b, digest: d, verdict: v, .. } = question;
+        let same = (operation, object, digest, verdict) == (o, b, d, v);
         let decision = Decision {
             verdict: *verdict,
             findings: findings.clone(),
