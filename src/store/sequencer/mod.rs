@@ -41,6 +41,8 @@ const RAW_LIMIT: usize = 192 * 1024;
 const WRITER_LIFE: u64 = 24 * 3600 * 1000;
 /// How long before its end a writer's key is replaced.
 const WRITER_MARGIN: u64 = 3600 * 1000;
+/// For how many of our own blocks we remember that we are not alone.
+const RIVAL_MEMORY: u32 = 32;
 /// How long the winner of a race waits at most.
 const LONGEST_TURN: Duration = Duration::from_millis(100);
 /// First pause before the store is asked again; it doubles up to the longest.
@@ -78,8 +80,8 @@ pub struct Sequencer<S> {
     /// Digest of each block as stored, by number: what a later look at the store is compared with.
     prints: Vec<Digest>,
     health: Health,
-    /// Whether another writer has appended since our last block.
-    rival: bool,
+    /// How many blocks we appended since another writer did.
+    alone_for: u32,
     /// While the store is listed: which of the blocks known before were seen since.
     listing: Option<Vec<bool>>,
     /// Ends of our own blocks that were not yet seen in the store, oldest first.
@@ -128,7 +130,7 @@ impl<S: BlockStore> Sequencer<S> {
             state: State::default(),
             prints: Vec::new(),
             health: Health::Starting,
-            rival: false,
+            alone_for: u32::MAX,
             listing: None,
             unconfirmed: VecDeque::new(),
             confirmed: Confirmed::default(),
@@ -152,14 +154,18 @@ impl<S: BlockStore> Sequencer<S> {
                     while waiting.len() < MAX_BLOCK_ENTRIES && let Ok(more) = input.submissions.try_recv() {
                         waiting.push_back(more);
                     }
-                    self.commit(waiting).await;
+                    self.commit(waiting, &mut events).await;
                 }
             }
         }
     }
 
-    async fn commit(&mut self, mut waiting: VecDeque<Submission>) {
+    async fn commit(&mut self, mut waiting: VecDeque<Submission>, events: &mut mpsc::Receiver<StoreEvent>) {
         while !waiting.is_empty() {
+            // The watch often knows the newest block before we would learn of it by losing.
+            while let Ok(event) = events.try_recv() {
+                self.observe(event);
+            }
             let unable = match &self.health {
                 Health::Whole => None,
                 Health::Starting => Some(AppendError::Starting),
@@ -265,9 +271,10 @@ impl<S: BlockStore> Sequencer<S> {
                     self.adopt_own(&parts, draft.events.get(durable..durable + count).unwrap_or_default())?;
                     durable += count;
                     draft.answer(durable);
-                    // Two writers: whoever has just won lets the other go first. Without this one of them can lose every
+                    // Several writers: whoever has just won lets the others go first. Without this one of them can lose every
                     // race for longer than its requests can wait. The other has to lose, read and create meanwhile.
-                    if std::mem::take(&mut self.rival) {
+                    self.alone_for = self.alone_for.saturating_add(1);
+                    if self.alone_for < RIVAL_MEMORY {
                         tokio::time::sleep((asked.elapsed() * 3).min(LONGEST_TURN)).await;
                     }
                 }

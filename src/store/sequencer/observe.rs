@@ -106,7 +106,7 @@ impl<S: BlockStore> Sequencer<S> {
         match folded.and_then(|block| replay(&block, &mut self.state).map_err(|e| e.to_string())) {
             Ok(_) => {
                 self.prints.push(fingerprint(parts));
-                self.rival = true;
+                self.alone_for = 0;
                 self.unconfirmed.clear();
                 self.confirmed = self.end();
                 self.keep_promise();
