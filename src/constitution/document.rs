@@ -14,6 +14,7 @@ use crate::trust::{
 };
 use crate::units::{Digest, UnixSeconds};
 
+use super::charter::Charter;
 use super::decision::{Finding, NextStep};
 use super::event::ObjectRef;
 
@@ -127,6 +128,12 @@ impl Document {
         Subject::new(self.kind.plural(), &self.object.namespace, &self.object.name)
     }
 
+    /// The same document with only some of its signatures.
+    pub(super) fn with_signatures(&self, keep: impl Fn(&SignatureFields) -> bool) -> Self {
+        let signatures = self.signatures.iter().filter(|s| keep(s)).cloned().collect();
+        Self { signatures, ..self.clone() }
+    }
+
     /// Verifies every signature with the keys of `keyring`. One that does not verify refuses the document (R6).
     ///
     /// # Errors
@@ -181,6 +188,11 @@ fn signature_reason(error: &SignatureError) -> (Reason, Option<&'static str>) {
 }
 
 impl SignatureFields {
+    /// Whether the charter knows the signer with this key and in this seat. Says nothing about the signature itself.
+    pub(super) fn fits(&self, charter: &Charter) -> bool {
+        charter.owner_of(&self.key) == Some(self.principal.as_str()) && charter.holds(&self.principal, &self.seat)
+    }
+
     fn claim(&self) -> Claim<'_> {
         Claim {
             principal: &self.principal,

@@ -257,28 +257,84 @@ pub(super) fn judge_manifest(object: &Value, state: &State, facts: &Facts) -> Ju
     findings.extend(audience(document, &manifest.charter, &facts.cluster_uid));
     findings.extend(authority(&manifest));
     findings.extend(super::lint::lint(&manifest.charter).into_iter().filter(|f| f.blocks()).map(Finding::from));
-    // An amendment is judged by the charter in force and by its own rules: old and new quorum, as a TUF root rotates.
     let current = state.charter().map(|c| &c.charter);
-    let charters: Vec<&Charter> = current.into_iter().chain([&manifest.charter]).collect();
-    let mut signatures = Vec::new();
-    let mut seats = Vec::new();
-    let mut names = Vec::new();
-    for charter in charters {
-        let rules = manifest_rules(charter);
-        if rules.is_empty() {
-            let message = "no rule covers manifests with the body charter";
-            findings.push(DocumentError::new(Reason::NoRuleMatches, message).into());
-        }
-        names.extend(rules.iter().map(|r| r.name.clone()));
-        (signatures, seats) = check_signatures(document, &rules, charter, facts, &mut findings);
-    }
-    findings.dedup();
-    names.dedup();
-    let mut judged = Judged::of(findings, Some(document), &signatures);
+    let mut judged = match current.filter(|_| !is_in_force(&manifest, state)) {
+        Some(current) => judge_amendment(&manifest, current, facts, findings),
+        None => judge_by(document, &manifest_rules(&manifest.charter), &manifest.charter, facts, findings),
+    };
     judged.summary = Some(manifest.summary());
-    judged.decision.rules = names;
+    judged
+}
+
+fn is_in_force(manifest: &Manifest, state: &State) -> bool {
+    state.charter().is_some_and(|c| c.reference.digest == manifest.document.digest)
+}
+
+/// Counts the signatures of a manifest under one charter.
+fn judge_by(
+    document: &Document,
+    rules: &[&Rule],
+    charter: &Charter,
+    facts: &Facts,
+    mut findings: Vec<Finding>,
+) -> Judged {
+    if rules.is_empty() {
+        let message = "no rule covers manifests with the body charter";
+        findings.push(DocumentError::new(Reason::NoRuleMatches, message).into());
+    }
+    let (signatures, seats) = check_signatures(document, rules, charter, facts, &mut findings);
+    let mut judged = Judged::of(findings, Some(document), &signatures);
+    judged.decision.rules = rules.iter().map(|r| r.name.clone()).collect();
     judged.decision.seats = seats;
     judged
+}
+
+/// An amendment is judged by the charter in force and by its own rules: old and new quorum, as a TUF root rotates. Whoever
+/// only one of them knows, or knows with another key or seat, counts under that one; a signature that neither knows
+/// refuses the whole, as everywhere (R6).
+fn judge_amendment(manifest: &Manifest, current: &Charter, facts: &Facts, mut findings: Vec<Finding>) -> Judged {
+    let document = &manifest.document;
+    let next = &manifest.charter;
+    let by_old = document.with_signatures(|s| s.fits(current) || !s.fits(next));
+    let by_new = document.with_signatures(|s| s.fits(next));
+    let old = judge_by(&by_old, &manifest_rules(current), current, facts, Vec::new());
+    let new = judge_by(&by_new, &manifest_rules(next), next, facts, Vec::new());
+    let mut rules = old.decision.rules;
+    rules.extend(new.decision.rules.into_iter().filter(|r| !rules.contains(r)).collect::<Vec<_>>());
+    findings.extend(refusals(old.decision.verdict, old.decision.findings));
+    for finding in refusals(new.decision.verdict, new.decision.findings) {
+        // It carries signatures, only none that its own rules can count.
+        let finding = match finding.reason {
+            Reason::Unsigned if !document.signatures.is_empty() => {
+                let message = "nobody whom it lists with this key and seat has signed".to_owned();
+                Finding { reason: Reason::AuthorMissing, message, ..finding }
+            }
+            _ => finding,
+        };
+        // What both say the same is said once; what only its own rules ask for names them.
+        if !findings.contains(&finding) {
+            findings.push(Finding { message: format!("{}, by its own rules", finding.message), ..finding });
+        }
+    }
+    let mut signers = old.signers;
+    signers.extend(new.signers.into_iter().filter(|s| !signers.contains(s)).collect::<Vec<_>>());
+    let seats = if old.decision.seats == new.decision.seats {
+        old.decision.seats
+    } else {
+        [old.decision.seats, new.decision.seats].concat()
+    };
+    let mut judged = Judged::of(findings, Some(document), &[]);
+    judged.signers = signers;
+    judged.decision.rules = rules;
+    judged.decision.seats = seats;
+    judged
+}
+
+fn refusals(verdict: Verdict, findings: Vec<Finding>) -> Vec<Finding> {
+    match verdict {
+        Verdict::Allow => Vec::new(),
+        Verdict::Deny => findings,
+    }
 }
 
 fn manifest_rules(charter: &Charter) -> Vec<&Rule> {

@@ -71,6 +71,7 @@ pub enum CommandState {
 #[derive(Clone, Debug, Default)]
 pub struct State {
     charter: Option<Arc<InForce>>,
+    adopted: imbl::OrdMap<Digest, LogIndex>,
     documents: imbl::OrdMap<Digest, imbl::Vector<Arc<DocumentEvent>>>,
     commands: imbl::HashMap<Digest, CommandState>,
     stored: imbl::HashMap<(ObjectRef, Digest), Arc<str>>,
@@ -121,6 +122,12 @@ impl State {
     #[must_use]
     pub fn charter(&self) -> Option<&InForce> {
         self.charter.as_deref()
+    }
+
+    /// The index of the `adopt` entry of a charter that is or was in force.
+    #[must_use]
+    pub fn adopted(&self, digest: &Digest) -> Option<LogIndex> {
+        self.adopted.get(digest).copied()
     }
 
     /// Where a command stands, by its digest; `None` when it was never allowed.
@@ -255,6 +262,7 @@ impl State {
         let expires_at = document.expires_at;
         self.charter =
             Some(Arc::new(InForce { object: object.clone(), id, reference, expires_at, since: index, charter }));
+        self.adopted.insert(*digest, index);
         self.documents.remove(text);
         Ok(())
     }

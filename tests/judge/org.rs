@@ -33,6 +33,15 @@ pub const PRINCIPALS: [(&str, &str, &[&str]); 17] = [
     ("sre-bot", "Machine", &["SRE"]),
 ];
 
+/// Article X: CTK proposes, APXGP reviews, CEK ratifies; with TC they are two thirds of six.
+pub const QUORUM: [(&str, Verb, &str); 5] = [
+    ("tina", Verb::Author, "CTK"),
+    ("anna", Verb::Approve, "APXGP"),
+    ("carol", Verb::Approve, "CEK"),
+    ("cyrus", Verb::Approve, "CEK"),
+    ("theo", Verb::Approve, "TC"),
+];
+
 /// The organisation.
 pub struct Org {
     keys: BTreeMap<&'static str, SigningKey>,
@@ -52,11 +61,24 @@ impl Org {
     pub fn charter_with(&self, change: impl FnOnce(&mut Value)) -> Value {
         let mut object = self.unsigned_charter();
         change(&mut object);
-        self.sign(&mut object, "tina", Verb::Author, "CTK");
-        for (name, seat) in [("anna", "APXGP"), ("carol", "CEK"), ("cyrus", "CEK"), ("theo", "TC")] {
-            self.sign(&mut object, name, Verb::Approve, seat);
-        }
+        self.ratify(&mut object);
         object
+    }
+
+    /// The charter of this version after a change, not signed.
+    pub fn amendment(&self, version: u64, change: impl FnOnce(&mut Value)) -> Value {
+        let mut object = self.unsigned_charter();
+        object["metadata"]["name"] = Value::from(format!("constitution-v{version}"));
+        object["spec"]["version"] = Value::from(version);
+        change(&mut object);
+        object
+    }
+
+    /// Signatures of the usual quorum of an amendment, as name, verb and seat.
+    pub fn ratify(&self, object: &mut Value) {
+        for (name, verb, seat) in QUORUM {
+            self.sign(object, name, verb, seat);
+        }
     }
 
     fn unsigned_charter(&self) -> Value {
