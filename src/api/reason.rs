@@ -72,6 +72,8 @@ reasons! {
     DeletionAllowed: Allowed,
     /// The charter is in force.
     Adopted: Allowed,
+    /// A later version of the charter is in force; this one is history.
+    Superseded: Allowed,
     /// The approved action was carried out.
     EffectDone: Allowed,
     /// The approved action is being carried out.
@@ -138,6 +140,8 @@ reasons! {
     GenesisMismatch: Refused,
     /// The charter has findings that nobody waived.
     CharterLint: Refused,
+    /// The charter in force ends soon; its next version must be adopted before.
+    CharterExpiring: Refused,
     /// The charter in force has expired.
     CharterExpired: Refused,
     /// The charter in force cannot be deleted.

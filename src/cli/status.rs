@@ -2,6 +2,9 @@
 
 use serde_json::json;
 
+use crate::constitution::Lifetime;
+
+use super::clock::now;
 use super::ledger::Source;
 use super::output::{Answer, Failure, Tone, paint, print};
 
@@ -30,7 +33,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     });
     print(arguments.source.output, &value, || {
         let mut lines = vec![match charter {
-            Some(c) => format!("charter  {} in force since entry {}, until {}", c.object.name, c.since, c.expires_at),
+            Some(c) => {
+                let (name, since, end) = (&c.object.name, c.since, c.expires_at);
+                match c.lifetime(now()) {
+                    Lifetime::Long => format!("charter  {name} in force since entry {since}, until {end}"),
+                    Lifetime::EndsSoon => {
+                        let word = paint("expires soon", Tone::Doubt);
+                        format!("charter  {name} in force since entry {since}, {word}: {end}; run: miax charter next")
+                    }
+                    Lifetime::Ended => {
+                        let word = paint("EXPIRED", Tone::Bad);
+                        format!("charter  {name} {word} at {end}, nothing is allowed; run: miax charter next")
+                    }
+                }
+            }
             None => format!("charter  {}", paint("none in force", Tone::Doubt)),
         }];
         let (word, tone) = if report.is_whole() { ("whole", Tone::Good) } else { ("NOT WHOLE", Tone::Bad) };

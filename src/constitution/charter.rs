@@ -275,6 +275,11 @@ impl Charter {
         self.impacts.iter().any(|(a, n, least)| *least > impact && covers(a, actions) && covers(n, namespaces))
     }
 
+    /// Where the impact is raised: actions and namespaces (empty: any), and the lowest impact there.
+    pub fn impact_floors(&self) -> impl Iterator<Item = (&BTreeSet<String>, &BTreeSet<String>, Impact)> {
+        self.impacts.iter().map(|(actions, namespaces, least)| (actions, namespaces, *least))
+    }
+
     /// Names of all principals of `kind` who hold one of `seats`.
     pub fn holders<'a>(&'a self, seats: &'a BTreeSet<String>, by: FilledBy) -> impl Iterator<Item = &'a str> {
         self.principals
@@ -312,6 +317,30 @@ impl FilledBy {
         match self {
             Self::Any => true,
             Self::Person => kind == PrincipalKind::Person,
+        }
+    }
+}
+
+impl PrincipalKind {
+    /// The word of the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "Person",
+            Self::Machine => "Machine",
+        }
+    }
+}
+
+impl Priority {
+    /// The word of the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "Low",
+            Self::Medium => "Medium",
+            Self::High => "High",
+            Self::Critical => "Critical",
         }
     }
 }

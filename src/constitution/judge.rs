@@ -15,7 +15,7 @@ use super::facts::Facts;
 use super::manifest::Manifest;
 use super::request::{Operation, Request};
 use super::rules::{Counted, audience, consumed, quorum, signing_times, target, validity, version, window};
-use super::state::State;
+use super::state::{Lifetime, State};
 
 /// Judges a request.
 #[must_use]
@@ -173,7 +173,7 @@ pub(super) fn judge_command(object: &Value, state: &State, facts: &Facts) -> Jud
     findings.extend(consumed(&document.digest, state));
     findings.extend(window(document, facts.now));
     findings.extend(audience(document, charter, &facts.cluster_uid));
-    if facts.now >= in_force.expires_at {
+    if in_force.lifetime(facts.now) == Lifetime::Ended {
         let message = format!("the charter in force expired at {}; adopt its next version", in_force.expires_at);
         findings.push(DocumentError::new(Reason::CharterExpired, message).into());
     }

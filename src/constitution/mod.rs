@@ -19,7 +19,10 @@ mod request;
 mod rules;
 mod state;
 
-pub use charter::{Charter, CharterError, Impact, PrincipalKind, Priority};
+pub use charter::{
+    Amount, Charter, CharterError, FilledBy, Impact, Principal, PrincipalKind, Priority, Requirement, Route, Rule,
+    Scope,
+};
 pub use command::{Action, Command, Target, WorkloadKind};
 pub use count::{Quorum, Vacancy};
 pub use decision::{Decision, Finding, NextStep, SeatView, Verdict};
@@ -35,4 +38,4 @@ pub use manifest::Manifest;
 pub use proposal::{Effect, EffectPlan, Outcome, Proposal, Reply, deliberate};
 pub use record::executor;
 pub use request::{Operation, Request};
-pub use state::{CommandState, State, StateError};
+pub use state::{CommandState, InForce, Lifetime, State, StateError};

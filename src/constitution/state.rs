@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::trust::{parse_json_strict, sha256};
-use crate::units::{Digest, LogIndex, UnixSeconds};
+use crate::units::{Digest, LogIndex, Seconds, UnixSeconds};
 
 use super::charter::Charter;
 use super::decision::Decision;
@@ -34,6 +34,34 @@ pub struct InForce {
     pub since: LogIndex,
     /// The charter itself.
     pub charter: Charter,
+}
+
+/// How long before its end a charter counts as expiring: time for an amendment with all its people.
+const EXPIRY_WARNING: Seconds = Seconds(30 * 86_400);
+
+impl InForce {
+    /// Whether the charter still allows things, and for how long.
+    #[must_use]
+    pub fn lifetime(&self, now: UnixSeconds) -> Lifetime {
+        if now >= self.expires_at {
+            Lifetime::Ended
+        } else if now.plus(EXPIRY_WARNING) >= self.expires_at {
+            Lifetime::EndsSoon
+        } else {
+            Lifetime::Long
+        }
+    }
+}
+
+/// How long a charter still lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// It allows nothing any more; its next version can still be adopted.
+    Ended,
+    /// Less than 30 days.
+    EndsSoon,
+    /// Longer.
+    Long,
 }
 
 /// Where a command stands.

@@ -1,5 +1,7 @@
 //! Manifests: a stored charter that the judge still allows comes into force.
 
+use std::time::Duration;
+
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
@@ -9,11 +11,14 @@ use crate::api::GovernedKind;
 use crate::api::condition::{ConditionStatus, ConditionType, Observation};
 use crate::api::names::MANIFEST_MANAGER;
 use crate::api::reason::Reason;
-use crate::constitution::{Decision, Manifest, Proposal, Reply, State, StoredEvent, TargetFact};
-use crate::units::Digest;
+use crate::constitution::{Decision, InForce, Lifetime, Manifest, Proposal, Reply, StoredEvent, TargetFact};
+use crate::units::{Digest, UnixSeconds};
 
 use super::status::{Seen, write};
 use super::{Context, Error, resource};
+
+/// How often an object is looked at again: time alone makes a charter expire.
+const LOOK_AGAIN: Duration = Duration::from_secs(600);
 
 pub(super) async fn reconcile(object: &DynamicObject, context: &Context) -> Result<Action, Error> {
     let value = serde_json::to_value(object)?;
@@ -22,7 +27,7 @@ pub(super) async fn reconcile(object: &DynamicObject, context: &Context) -> Resu
         Err(error) => refused(None, &Decision::refusal(error.reason, error.message)),
     };
     write(context, &resource(GovernedKind::Manifest), MANIFEST_MANAGER, object, seen).await?;
-    Ok(Action::await_change())
+    Ok(Action::requeue(LOOK_AGAIN))
 }
 
 async fn bring_into_force(
@@ -32,8 +37,7 @@ async fn bring_into_force(
     context: &Context,
 ) -> Result<Seen, Error> {
     let digest = manifest.document.digest;
-    let in_force = |state: &State| state.charter().is_some_and(|c| c.reference.digest == digest);
-    if !in_force(&context.ledger.view().state) {
+    if context.ledger.view().state.adopted(&digest).is_none() {
         let facts = || context.facts(TargetFact::NotNamed);
         context.ledger.append(Proposal::Stored(stored(object, manifest)), facts()).await?;
         match context.ledger.append(Proposal::Adopt(Box::new(value)), facts()).await?.reply {
@@ -44,19 +48,42 @@ async fn bring_into_force(
         tracing::info!(name = object.name_any(), %digest, "charter adopted");
     }
     let view = context.ledger.view();
-    let since = view.state.charter().filter(|c| c.reference.digest == digest).map(|c| c.since);
-    let condition =
-        |kind, message: String| Observation { kind, status: ConditionStatus::True, reason: Reason::Adopted, message };
-    let recorded = since.map(|i| format!("ledger entry {i}")).unwrap_or_default();
-    Ok(Seen {
-        digest: Some(digest),
-        index: since,
-        conditions: vec![
-            condition(ConditionType::Verified, "all signatures verify".to_owned()),
-            condition(ConditionType::Recorded, recorded),
-            condition(ConditionType::Active, "this charter is in force".to_owned()),
-            condition(ConditionType::Ready, "this charter is in force".to_owned()),
-        ],
+    let index = view.state.adopted(&digest);
+    let standing = match view.state.charter() {
+        Some(current) if current.reference.digest == digest => in_force(current, (context.clock)().into()),
+        current => superseded(current),
+    };
+    let recorded = index.map(|i| format!("ledger entry {i}")).unwrap_or_default();
+    let conditions = [
+        (ConditionType::Verified, ConditionStatus::True, Reason::Adopted, "all signatures verify".to_owned()),
+        (ConditionType::Recorded, ConditionStatus::True, Reason::Adopted, recorded),
+    ];
+    let observe = |(kind, status, reason, message)| Observation { kind, status, reason, message };
+    Ok(Seen { digest: Some(digest), index, conditions: conditions.into_iter().map(observe).chain(standing).collect() })
+}
+
+/// A charter that was in force once: nothing is left to do for it.
+fn superseded(current: Option<&InForce>) -> [Observation; 2] {
+    let by = current.map(|c| format!("{} is in force now", c.object.name)).unwrap_or_default();
+    [(ConditionType::Active, ConditionStatus::False), (ConditionType::Ready, ConditionStatus::True)]
+        .map(|(kind, status)| Observation { kind, status, reason: Reason::Superseded, message: by.clone() })
+}
+
+/// The charter in force: unhealthy well before its end, so that people see it in time.
+fn in_force(current: &InForce, now: UnixSeconds) -> [Observation; 2] {
+    use ConditionStatus::{False, True};
+    let end = current.expires_at;
+    let next = "adopt its next version: miax charter next";
+    let (active, ready, reason, message) = match current.lifetime(now) {
+        Lifetime::Long => (True, True, Reason::Adopted, "this charter is in force".to_owned()),
+        Lifetime::EndsSoon => (True, False, Reason::CharterExpiring, format!("it expires at {end}; {next}")),
+        Lifetime::Ended => (False, False, Reason::CharterExpired, format!("it expired at {end}; {next}")),
+    };
+    [(ConditionType::Active, active), (ConditionType::Ready, ready)].map(|(kind, status)| Observation {
+        kind,
+        status,
+        reason,
+        message: message.clone(),
     })
 }
 
@@ -78,4 +105,38 @@ fn refused(digest: Option<Digest>, decision: &Decision) -> Seen {
     };
     let kinds = [ConditionType::Verified, ConditionType::Active, ConditionType::Ready];
     Seen { digest, index: None, conditions: kinds.map(condition).to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::constitution::{CharterRef, ObjectRef};
+    use crate::units::Seconds;
+
+    #[test]
+    fn a_charter_turns_unhealthy_a_month_before_its_end() {
+        let text = include_str!("../../config/charter/default.yaml");
+        let raw = crate::trust::parse_yaml_strict(text).expect("yaml").remove(0);
+        let mut body = raw["spec"]["body"]["charter"].clone();
+        body["clusters"] = serde_json::json!([{"name": "a", "uid": "b"}]);
+        let key = crate::trust::SigningKey::from_ed25519_seed(&[1; 32]).public().expect("key");
+        let key = serde_json::json!({"type": key.key_type().as_str(), "public": key.text()});
+        body["principals"] = serde_json::json!([{"name": "a", "kind": "Person", "seats": ["CEK"], "keys": [key]}]);
+        let body: crate::api::v1alpha1::Charter = serde_json::from_value(body).expect("charter");
+        let end = UnixSeconds::new(1_800_000_000);
+        let current = InForce {
+            object: ObjectRef::new(GovernedKind::Manifest, "", "constitution-v1"),
+            id: "constitution".to_owned(),
+            reference: CharterRef { version: 1, digest: Digest([0; 32]) },
+            expires_at: end,
+            since: crate::units::LogIndex(0),
+            charter: (&body).try_into().expect("charter"),
+        };
+        let at = |before: u64| in_force(&current, end.minus(Seconds(before))).map(|o| (o.status, o.reason));
+        let (yes, no) = (ConditionStatus::True, ConditionStatus::False);
+        assert_eq!(at(31 * 86_400), [(yes, Reason::Adopted), (yes, Reason::Adopted)]);
+        assert_eq!(at(30 * 86_400), [(yes, Reason::CharterExpiring), (no, Reason::CharterExpiring)]);
+        assert_eq!(at(1), [(yes, Reason::CharterExpiring), (no, Reason::CharterExpiring)]);
+        assert_eq!(at(0), [(no, Reason::CharterExpired), (no, Reason::CharterExpired)]);
+    }
 }

@@ -14,7 +14,7 @@ mod workload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::Controller;
@@ -27,7 +27,7 @@ use crate::api::GovernedKind;
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{ControlCommand, Manifest};
 use crate::constitution::{Facts, TargetFact};
-use crate::store::{AppendError, Clock, Ledger};
+use crate::store::{AppendError, Clock, Ledger, View};
 use crate::telemetry::Metrics;
 use crate::units::Digest;
 
@@ -124,6 +124,7 @@ async fn spawn_controller(
     let api = Api::<DynamicObject>::all_with(context.client.clone(), &resource);
     // One after another: commands take effect in the order of the ledger.
     let controller = Controller::new_with(api, watcher::Config::default(), resource)
+        .reconcile_all_on(charter_changes(&context.ledger))
         .with_config(Config::default().concurrency(1))
         .graceful_shutdown_on(stop);
     let reconcile = move |object: Arc<DynamicObject>, context: Arc<Context>| async move {
@@ -142,6 +143,17 @@ async fn spawn_controller(
         Action::requeue(retry_after(error))
     };
     controller.run(reconcile, failed, context).for_each(|_| std::future::ready(())).await;
+}
+
+/// An item whenever another charter comes into force: then every object stands otherwise than before.
+fn charter_changes(ledger: &Ledger) -> impl Stream<Item = ()> + Send + use<> {
+    let since = |view: &View| view.state.charter().map(|c| c.since);
+    let views = ledger.changes();
+    let known = since(&views.borrow());
+    futures::stream::unfold((views, known), move |(mut views, known)| async move {
+        let changed = views.wait_for(|view| since(view) != known).await.ok().map(|view| since(&view))?;
+        Some(((), (views, changed)))
+    })
 }
 
 /// How soon a failed reconcile is tried again, by what failed.

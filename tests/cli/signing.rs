@@ -265,3 +265,42 @@ fn init_finds_what_a_charter_should_not_be() {
     let arguments: Vec<&str> = arguments[..5].iter().chain(&waived).copied().collect();
     desk.miax(&arguments).expect_code(1).expect_err("accepted: we are one person");
 }
+
+#[test]
+fn an_amendment_starts_from_the_charter_and_is_told_in_plain_words() {
+    let desk = Desk::with_charter();
+    let next = desk.miax(&["charter", "next", "-f", "charter.yaml"]).expect_code(0);
+    assert_eq!(next.out.trim(), "constitution-v2.yaml");
+    desk.miax(&["charter", "next", "-f", "charter.yaml"]).expect_code(2).expect_err("exists");
+    let text = desk.text("constitution-v2.yaml");
+    assert!(text.contains("signatures: []") && text.contains("version: 2"), "{text}");
+    let diff =
+        |code| desk.miax(&["charter", "diff", "-f", "charter.yaml", "--to", "constitution-v2.yaml"]).expect_code(code);
+    diff(0).expect_out("~ version: 1 -> 2");
+
+    let mut object = miax::trust::parse_yaml_strict(&text).expect("yaml").remove(0);
+    let charter = &mut object["spec"]["body"]["charter"];
+    charter["organs"][0]["rank"] = 2.into();
+    let principals = charter["principals"].as_array_mut().expect("list");
+    let gone = principals.remove(0)["name"].as_str().expect("name").to_owned();
+    principals[0]["seats"] = serde_json::json!(["CEK", "TC"]);
+    charter["rules"][2]["require"].as_array_mut().expect("list").pop();
+    charter["rules"].as_array_mut().expect("list").remove(0);
+    charter["impacts"] = serde_json::json!([{"namespaces": ["shop"], "atLeast": "High"}]);
+    desk.write("constitution-v2.yaml", &miax::trust::to_yaml(&object));
+    let run = diff(0);
+    let told = [
+        "~ organ CEK: rank 1 -> rank 2".to_owned(),
+        format!("- principal {gone}: Person for "),
+        "- rule runtime-normal: Restart, Rollback, Scale of the impact Normal".to_owned(),
+        "~ rule runtime-critical, needs: 1 of SRE and 1 of TCC and 1 of ALPHA -> 1 of SRE and 1 of TCC".to_owned(),
+        "+ impact: every action in shop is at least High".to_owned(),
+    ];
+    for line in told {
+        assert!(run.out.contains(&line), "`{line}` is not in:\n{}", run.out);
+    }
+    diff(0).expect_out(", seat: TC");
+    let same =
+        desk.miax(&["charter", "diff", "-f", "charter.yaml", "--to", "charter.yaml", "-o", "json"]).expect_code(0);
+    assert_eq!(same.json()["changes"], serde_json::json!([]));
+}

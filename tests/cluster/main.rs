@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod actions;
+mod amendments;
 mod faults;
 mod inputs;
 mod load;

@@ -82,8 +82,19 @@ pub(crate) fn describe(stage: &Stage, name: &str) -> String {
 /// A field of an object in the namespace shop, once it is as expected.
 #[track_caller]
 pub(crate) fn wait_field(stage: &Stage, object: &str, path: &str, expected: &str) {
+    wait_for(stage, &["-n", "shop"], object, path, expected);
+}
+
+/// The same of an object that is in no namespace.
+#[track_caller]
+pub(crate) fn wait_cluster_field(stage: &Stage, object: &str, path: &str, expected: &str) {
+    wait_for(stage, &[], object, path, expected);
+}
+
+#[track_caller]
+fn wait_for(stage: &Stage, scope: &[&str], object: &str, path: &str, expected: &str) {
     let path = format!("jsonpath={{{path}}}");
-    let get = || stage.plane().kubectl().run(&["-n", "shop", "get", object, "-o", &path]).unwrap_or_default();
+    let get = || stage.plane().kubectl().run(&[scope, &["get", object, "-o", &path]].concat()).unwrap_or_default();
     let found = eventually(|| (get() == expected).then_some(()));
     assert!(found.is_some(), "{object} {path}: `{}` instead of `{expected}`", get());
 }

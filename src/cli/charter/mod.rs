@@ -1,4 +1,7 @@
-//! `miax charter`: lint and digest.
+//! `miax charter`: lint, digest, and the way to the next version.
+
+mod diff;
+mod next;
 
 use std::path::PathBuf;
 
@@ -12,7 +15,9 @@ use super::output::{Answer, Failure, Format, Tone, paint, print, tell};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   miax charter lint -f constitution-v1.yaml
-  miax charter digest -f constitution-v1.yaml    # what --genesis of the operator needs")]
+  miax charter digest -f constitution-v1.yaml    # what --genesis of the operator needs
+  miax charter next -f constitution-v1.yaml      # starts an amendment
+  miax charter diff -f constitution-v1.yaml --to constitution-v2.yaml")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -20,6 +25,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
+    /// Say in plain words what the next charter changes.
+    Diff(diff::Arguments),
     /// Find what a charter should not be; exit 1 when it would be refused.
     #[command(after_help = "Example:\n  miax charter lint -f constitution-v1.yaml -o json")]
     Lint {
@@ -40,10 +47,14 @@ enum Action {
         #[arg(short, long, default_value = "text")]
         output: Format,
     },
+    /// Start the next version of a charter: the same text, one version up, without signatures.
+    Next(next::Arguments),
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
     match arguments.action {
+        Action::Diff(arguments) => diff::run(&arguments),
+        Action::Next(arguments) => next::run(&arguments),
         Action::Lint { file, output } => {
             let (_, manifest) = read_charter(&file)?;
             let findings = lint(&manifest.charter);
