@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::trust::{KeyError, KeyId, Keyring, PublicKey};
 use crate::units::Seconds;
 
-use super::command::Action;
+use super::action::Action;
 
 /// How much is at stake; ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

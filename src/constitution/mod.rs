@@ -3,6 +3,7 @@
 //! Must not: read a clock, a file, the network or the environment, use randomness, or know how the ledger orders bytes.
 //! Everything that is not in the ledger arrives as [`Facts`].
 
+mod action;
 mod charter;
 mod command;
 mod count;
@@ -19,11 +20,12 @@ mod request;
 mod rules;
 mod state;
 
+pub use action::{Action, Target, WorkloadKind};
 pub use charter::{
     Amount, Charter, CharterError, FilledBy, Impact, Principal, PrincipalKind, Priority, Requirement, Route, Rule,
     Scope,
 };
-pub use command::{Action, Command, Target, WorkloadKind};
+pub use command::Command;
 pub use count::{Quorum, Vacancy};
 pub use decision::{Decision, Finding, NextStep, SeatView, Verdict};
 pub use document::{Document, DocumentError};

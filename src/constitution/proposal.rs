@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::units::{Digest, LogIndex};
 
-use super::command::{Action, Target};
+use super::action::{Action, Target};
 use super::decision::Decision;
 use super::event::{EffectBeginEvent, EffectEndEvent, Event, StoredEvent};
 use super::facts::Facts;

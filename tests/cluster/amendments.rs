@@ -1,7 +1,5 @@
 //! One charter follows another on a real API server.
 
-use std::time::Instant;
-
 use miax_stage::Stage;
 
 use crate::support::{accepts, approved, entries, rejects, scale, stage, wait_cluster_field, wait_done};
@@ -40,10 +38,8 @@ fn article_x_an_amendment_takes_effect_and_the_old_charter_never_comes_back() {
     accepts(&stage, &before);
     wait_done(&stage, "before");
     let late = approved(&stage, "late", &scale("3"));
-    let started = Instant::now();
     accepts(&stage, &file);
     stage.wait_for("manifest/constitution-v2", &[], "Active").expect("it is in force");
-    println!("submitted and in force after {} ms", started.elapsed().as_millis());
     let reason = |kind: &str| format!(r#".status.conditions[?(@.type=="{kind}")].reason"#);
     wait_cluster_field(&stage, "manifest/constitution-v1", &reason("Active"), "Superseded");
     rejects(&stage, &late, "ValidityTooLong");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::api::v1alpha1 as api;
 use crate::trust::{KeyType, PublicKey};
 
-use super::super::command::Action;
+use super::super::action::Action;
 use super::{
     Amount, COMMAND_SIGNAL, Charter, CharterError, FilledBy, Impact, Principal, PrincipalKind, Priority, Requirement,
     Route, Rule, Scope,

@@ -1,12 +1,14 @@
 //! State: what the ledger's events add up to. It is computed only by [`State::apply`], on every replica and offline, and
 //! is the only memory that a judgement has.
 
+mod command;
+mod in_force;
+
 use std::sync::Arc;
 
 use crate::trust::{parse_json_strict, sha256};
-use crate::units::{Digest, LogIndex, Seconds, UnixSeconds};
+use crate::units::{Digest, LogIndex};
 
-use super::charter::Charter;
 use super::decision::Decision;
 use super::event::{
     AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, Event, ObjectRef,
@@ -15,85 +17,12 @@ use super::event::{
 use super::manifest::Manifest;
 use super::proposal::{Effect, Outcome, Reply};
 
+pub use command::CommandState;
+pub use in_force::{InForce, Lifetime};
+
 /// How many judged requests are remembered by UID, so that a repeated question is recorded once. The API server repeats a
 /// question within its timeout, so this is hours of memory at a usual rate.
 const REMEMBERED_REQUESTS: usize = 4096;
-
-/// The charter that is in force.
-#[derive(Debug)]
-pub struct InForce {
-    /// Its object.
-    pub object: ObjectRef,
-    /// Its name, shared by all its versions.
-    pub id: String,
-    /// Version and digest.
-    pub reference: CharterRef,
-    /// When it ends.
-    pub expires_at: UnixSeconds,
-    /// The index of its `adopt` entry.
-    pub since: LogIndex,
-    /// The charter itself.
-    pub charter: Charter,
-}
-
-/// How long before its end a charter counts as expiring: time for an amendment with all its people.
-const EXPIRY_WARNING: Seconds = Seconds(30 * 86_400);
-
-impl InForce {
-    /// Whether the charter still allows things, and for how long.
-    #[must_use]
-    pub fn lifetime(&self, now: UnixSeconds) -> Lifetime {
-        if now >= self.expires_at {
-            Lifetime::Ended
-        } else if now.plus(EXPIRY_WARNING) >= self.expires_at {
-            Lifetime::EndsSoon
-        } else {
-            Lifetime::Long
-        }
-    }
-}
-
-/// How long a charter still lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lifetime {
-    /// It allows nothing any more; its next version can still be adopted.
-    Ended,
-    /// Less than 30 days.
-    EndsSoon,
-    /// Longer.
-    Long,
-}
-
-/// Where a command stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CommandState {
-    /// Judged and allowed.
-    Allowed {
-        /// Index of the decision.
-        index: LogIndex,
-    },
-    /// An executor began; the command is consumed.
-    Running {
-        /// Index of `effect.begin`.
-        index: LogIndex,
-        /// What was begun.
-        begin: Arc<EffectBeginEvent>,
-    },
-    /// The action is done.
-    Done {
-        /// Index of `effect.done`.
-        index: LogIndex,
-        /// How it ended.
-        end: Arc<EffectEndEvent>,
-    },
-    /// The action failed or cannot be told.
-    Failed {
-        /// Index of `effect.failed`.
-        index: LogIndex,
-        /// How it ended.
-        end: Arc<EffectEndEvent>,
-    },
-}
 
 /// What the ledger's events add up to. Cheap to copy: the copy shares everything until it changes.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,38 @@
+//! Where a command stands.
+
+use std::sync::Arc;
+
+use crate::units::LogIndex;
+
+use super::super::event::{EffectBeginEvent, EffectEndEvent};
+
+/// Where a command stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandState {
+    /// Judged and allowed.
+    Allowed {
+        /// Index of the decision.
+        index: LogIndex,
+    },
+    /// An executor began; the command is consumed.
+    Running {
+        /// Index of `effect.begin`.
+        index: LogIndex,
+        /// What was begun.
+        begin: Arc<EffectBeginEvent>,
+    },
+    /// The action is done.
+    Done {
+        /// Index of `effect.done`.
+        index: LogIndex,
+        /// How it ended.
+        end: Arc<EffectEndEvent>,
+    },
+    /// The action failed or cannot be told.
+    Failed {
+        /// Index of `effect.failed`.
+        index: LogIndex,
+        /// How it ended.
+        end: Arc<EffectEndEvent>,
+    },
+}

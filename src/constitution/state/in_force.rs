@@ -1,0 +1,51 @@
+//! The charter in force, and how long it lasts.
+
+use crate::units::{LogIndex, Seconds, UnixSeconds};
+
+use super::super::charter::Charter;
+use super::super::event::{CharterRef, ObjectRef};
+
+/// The charter that is in force.
+#[derive(Debug)]
+pub struct InForce {
+    /// Its object.
+    pub object: ObjectRef,
+    /// Its name, shared by all its versions.
+    pub id: String,
+    /// Version and digest.
+    pub reference: CharterRef,
+    /// When it ends.
+    pub expires_at: UnixSeconds,
+    /// The index of its `adopt` entry.
+    pub since: LogIndex,
+    /// The charter itself.
+    pub charter: Charter,
+}
+
+/// How long before its end a charter counts as expiring: time for an amendment with all its people.
+const EXPIRY_WARNING: Seconds = Seconds(30 * 86_400);
+
+impl InForce {
+    /// Whether the charter still allows things, and for how long.
+    #[must_use]
+    pub fn lifetime(&self, now: UnixSeconds) -> Lifetime {
+        if now >= self.expires_at {
+            Lifetime::Ended
+        } else if now.plus(EXPIRY_WARNING) >= self.expires_at {
+            Lifetime::EndsSoon
+        } else {
+            Lifetime::Long
+        }
+    }
+}
+
+/// How long a charter still lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// It allows nothing any more; its next version can still be adopted.
+    Ended,
+    /// Less than 30 days.
+    EndsSoon,
+    /// Longer.
+    Long,
+}
