@@ -132,7 +132,8 @@ impl Snapshot {
     #[must_use]
     pub fn facts(&self, request: &Request) -> Facts {
         let command = request.object.as_ref().and_then(|object| Command::read(object).ok());
-        let target = command.map_or(TargetFact::NotNamed, |c| self.workloads.look_up(&c.target));
+        let named = command.as_ref().and_then(|c| c.action.target());
+        let target = named.map_or(TargetFact::NotNamed, |t| self.workloads.look_up(t));
         self.with_target(target)
     }
 

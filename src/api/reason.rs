@@ -106,6 +106,8 @@ reasons! {
     KeyOfAnotherPrincipal: Refused,
     /// A signature does not verify over this object; it may have changed after it was signed.
     SignatureInvalid: Refused,
+    /// A signature was made with a key that is revoked, or a charter lists such a key.
+    KeyRevoked: Refused,
     /// An SSH signature was made for another purpose than `miax.dev`.
     SignatureNamespaceWrong: Refused,
     /// A hardware key signed without a touch.
@@ -128,6 +130,10 @@ reasons! {
     VersionReused: Refused,
     /// The command was used already; a command works once.
     CommandConsumed: Refused,
+    /// The command was vetoed by a higher organ.
+    Vetoed: Refused,
+    /// What the command asks for is so already, or can no longer be done.
+    NothingToDo: Refused,
     /// The signed part of a stored object cannot change.
     SpecImmutable: Refused,
     /// A signature of a stored object was changed or removed.
@@ -148,6 +154,12 @@ reasons! {
     CharterInForce: Refused,
     /// No rule of the charter covers this; what no rule covers is refused.
     NoRuleMatches: Refused,
+    /// A veto comes from an organ that does not rank above the command's author.
+    RankTooLow: Refused,
+    /// Somebody who signed a command reviews it.
+    ReviewerInvolved: Refused,
+    /// A post-mortem is overdue; until it is reviewed, its rule allows nothing more.
+    ObligationOverdue: Refused,
     /// The document stands under another organ's authority than its rule demands.
     AuthorityWrong: Refused,
 

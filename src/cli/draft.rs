@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+use crate::api::names::SYSTEM_NAMESPACE;
 use crate::trust::to_yaml;
-use crate::units::{Seconds, UnixSeconds};
+use crate::units::{Digest, Seconds, UnixSeconds};
 
 use super::clock::now;
 use super::files::{Existing, Signed, write_object};
@@ -15,7 +16,10 @@ use super::output::{Answer, Failure, Format, print, tell};
 #[command(after_help = "Examples:
   miax draft scale deployment/checkout -n shop --replicas 12 --impact Critical --reason 'black friday' --audience prod-eu --out cmd.yaml
   miax draft restart statefulset/db -n shop --impact High --reason 'leak, see OPS-7' --audience prod-eu
-  miax draft rollback deployment/checkout -n shop --to-revision 41 --reason 'errors since 42' --audience prod-eu")]
+  miax draft rollback deployment/checkout -n shop --to-revision 41 --reason 'errors since 42' --audience prod-eu
+  miax draft revoke-key SHA256:Yx0... --reason 'laptop lost' --audience prod-eu --out revoke.yaml
+  miax draft veto sha256:9f2c... --reason 'not during the audit' --audience prod-eu --out veto.yaml
+  miax draft review sha256:9f2c... --findings 'cache ran full, see OPS-7' --reason 'post-mortem' --audience prod-eu")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -31,12 +35,16 @@ enum Action {
         #[arg(long)]
         replicas: u32,
         #[command(flatten)]
+        workload: Workload,
+        #[command(flatten)]
         common: Common,
     },
     /// Restart all pods.
     #[command(after_help = "Example:
   miax draft restart statefulset/db -n shop --impact High --reason 'leak, see OPS-7' --audience prod-eu")]
     Restart {
+        #[command(flatten)]
+        workload: Workload,
         #[command(flatten)]
         common: Common,
     },
@@ -48,17 +56,57 @@ enum Action {
         #[arg(long)]
         to_revision: u64,
         #[command(flatten)]
+        workload: Workload,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Make a key worthless; whoever holds it may do so alone.
+    #[command(after_help = "Example:
+  miax draft revoke-key SHA256:Yx0... --reason 'laptop lost' --audience prod-eu --out revoke.yaml
+  miax sign -f revoke.yaml --as dana --seat SRE --key spare    # your own key: your signature is enough")]
+    RevokeKey {
+        /// Fingerprint of the key, as `ssh-keygen -l` prints it.
+        key: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Stop a command of a lower organ that is not done yet.
+    #[command(after_help = "Example:
+  miax draft veto sha256:9f2c... --reason 'not during the audit' --audience prod-eu --out veto.yaml")]
+    Veto {
+        /// Digest of the command, as `miax show` prints it.
+        command: Digest,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Close the post-mortem of a command; by people who did not sign it.
+    #[command(after_help = "Example:
+  miax draft review sha256:9f2c... --findings 'cache ran full, see OPS-7' --reason 'post-mortem' --audience prod-eu")]
+    Review {
+        /// Digest of the command, as `miax status` prints it.
+        command: Digest,
+        /// What was found: a summary, or where the post-mortem is.
+        #[arg(long)]
+        findings: String,
+        #[command(flatten)]
         common: Common,
     },
 }
 
 #[derive(Debug, clap::Args)]
-struct Common {
+struct Workload {
     /// The workload: deployment/NAME, statefulset/NAME or daemonset/NAME.
     target: String,
-    /// Namespace of the workload and of the command.
+    /// Only valid while the target has this `metadata.generation`.
+    #[arg(long)]
+    generation: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// Namespace of the command; a workload is in the same one. Needed for commands on workloads.
     #[arg(short, long)]
-    namespace: String,
+    namespace: Option<String>,
     /// Names of the clusters that the command is meant for.
     #[arg(long, value_delimiter = ',', required = true)]
     audience: Vec<String>,
@@ -74,9 +122,6 @@ struct Common {
     /// How long it is valid from now on, for example 2h.
     #[arg(long, default_value = "2h")]
     expires: Seconds,
-    /// Only valid while the target has this `metadata.generation`.
-    #[arg(long)]
-    generation: Option<u64>,
     /// Name of the command; made from the action, the target and the time when it is not given.
     #[arg(long)]
     name: Option<String>,
@@ -88,13 +133,30 @@ struct Common {
     output: Format,
 }
 
+/// The action as the object carries it, what its default name is made from, and the generation of its target.
+struct Drafted {
+    kind: &'static str,
+    fields: Value,
+    about: String,
+    generation: Option<u64>,
+}
+
 pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
-    let (kind, more, common) = match arguments.action {
-        Action::Scale { replicas, common } => ("Scale", json!({"replicas": replicas}), common),
-        Action::Restart { common } => ("Restart", json!({}), common),
-        Action::Rollback { to_revision, common } => ("Rollback", json!({"revision": to_revision}), common),
+    let (drafted, common) = match arguments.action {
+        Action::Scale { replicas, workload, common } => {
+            (on_workload("Scale", json!({"replicas": replicas}), &workload, &common)?, common)
+        }
+        Action::Restart { workload, common } => (on_workload("Restart", json!({}), &workload, &common)?, common),
+        Action::Rollback { to_revision, workload, common } => {
+            (on_workload("Rollback", json!({"revision": to_revision}), &workload, &common)?, common)
+        }
+        Action::RevokeKey { key, common } => (on_state("RevokeKey", json!({"key": key})), common),
+        Action::Veto { command, common } => (on_state("Veto", json!({"command": command})), common),
+        Action::Review { command, findings, common } => {
+            (on_state("Review", json!({"command": command, "findings": findings})), common)
+        }
     };
-    let object = object(kind, more, &common, now())?;
+    let object = object(&drafted, &common, now());
     // The same reading as everywhere: what would be refused is not even written.
     let signed = Signed::read(&object)?;
     match &common.out {
@@ -107,16 +169,29 @@ pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
-fn object(kind: &str, more: Value, common: &Common, now: UnixSeconds) -> Result<Value, Failure> {
-    let (target_kind, name) = target(&common.target)?;
-    let mut action =
+fn on_workload(kind: &'static str, more: Value, workload: &Workload, common: &Common) -> Result<Drafted, Failure> {
+    let (target_kind, name) = target(&workload.target)?;
+    if common.namespace.is_none() {
+        return Err(Failure::new(format!("in which namespace is {}?", workload.target)).with_next("-n NAMESPACE"));
+    }
+    let mut fields =
         Map::from_iter([("target".to_owned(), json!({"apiVersion": "apps/v1", "kind": target_kind, "name": name}))]);
-    action.extend(more.as_object().cloned().unwrap_or_default());
-    let field = kind.to_ascii_lowercase();
-    let default = format!("{field}-{name}-{}", now.get());
+    fields.extend(more.as_object().cloned().unwrap_or_default());
+    Ok(Drafted { kind, fields: fields.into(), about: format!("-{name}"), generation: workload.generation })
+}
+
+fn on_state(kind: &'static str, fields: Value) -> Drafted {
+    Drafted { kind, fields, about: String::new(), generation: None }
+}
+
+fn object(drafted: &Drafted, common: &Common, now: UnixSeconds) -> Value {
+    let Drafted { kind, fields, about, generation } = drafted;
+    let (first, rest) = kind.split_at(1);
+    let field = format!("{}{rest}", first.to_ascii_lowercase());
+    let default = format!("{}{about}-{}", kind.to_ascii_lowercase(), now.get());
     let mut spec = json!({
         "audience": common.audience,
-        "action": {"type": kind, (field): action},
+        "action": {"type": kind, (field): fields},
         "impact": common.impact,
         "reason": common.reason,
         "expiresAt": now.plus(common.expires).to_string(),
@@ -124,15 +199,17 @@ fn object(kind: &str, more: Value, common: &Common, now: UnixSeconds) -> Result<
     });
     if let Some(map) = spec.as_object_mut() {
         map.extend(common.ticket.as_ref().map(|t| ("ticket".to_owned(), Value::from(t.as_str()))));
-        map.extend(common.generation.map(|g| ("precondition".to_owned(), json!({"generation": g}))));
+        map.extend(generation.map(|g| ("precondition".to_owned(), json!({"generation": g}))));
     }
-    let name = common.name.clone().unwrap_or(default);
-    Ok(json!({
+    json!({
         "apiVersion": crate::api::API_VERSION,
         "kind": "ControlCommand",
-        "metadata": {"name": name, "namespace": common.namespace},
+        "metadata": {
+            "name": common.name.clone().unwrap_or(default),
+            "namespace": common.namespace.as_deref().unwrap_or(SYSTEM_NAMESPACE),
+        },
         "spec": spec,
-    }))
+    })
 }
 
 fn target(text: &str) -> Result<(&'static str, &str), Failure> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::constitution::{Decision, SeatView};
+use crate::constitution::{Action, Decision, SeatView, StateAction};
 
 use super::clock::now;
 use super::files::{Signed, read_object};
@@ -68,6 +68,9 @@ pub(super) fn describe(signed: &Signed, object: &Value, decision: Option<&Decisi
             row("reason", command.reason.clone());
             if !text("/spec/ticket").is_empty() {
                 row("ticket", text("/spec/ticket").to_owned());
+            }
+            if let Action::State(StateAction::Review { findings, .. }) = &command.action {
+                row("findings", findings.clone());
             }
             if let Some(generation) = command.generation {
                 row("only while", format!("the target has the generation {generation}"));

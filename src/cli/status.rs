@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use crate::constitution::Lifetime;
+use crate::constitution::{Lifetime, Obligation};
+use crate::units::UnixSeconds;
 
 use super::clock::now;
 use super::ledger::Source;
-use super::output::{Answer, Failure, Tone, paint, print};
+use super::output::{Answer, Failure, Tone, paint, plain, print};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  miax status\n  miax status --dump ledger.tar.gz -o json")]
@@ -22,6 +23,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         .running()
         .map(|(digest, begin, index)| json!({"digest": digest, "index": index, "summary": begin.summary, "object": begin.object}))
         .collect();
+    let now = now();
+    let mut owed: Vec<_> = state.obligations().collect();
+    owed.sort_by_key(|o| o.due);
+    let obligations: Vec<_> = owed
+        .iter()
+        .map(|o| json!({"command": o.command, "object": o.object, "summary": o.summary, "since": o.since, "due": o.due, "overdue": o.is_overdue(now)}))
+        .collect();
     let findings: Vec<String> = report.findings.iter().map(|f| format!("{}: {}", f.object, f.message)).collect();
     let value = json!({
         "charter": charter.map(|c| json!({
@@ -29,13 +37,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             "expiresAt": c.expires_at, "since": c.since,
         })),
         "running": running,
+        "obligations": obligations,
         "ledger": {"entries": report.entries, "blocks": report.blocks, "whole": report.is_whole(), "findings": findings},
     });
     print(arguments.source.output, &value, || {
         let mut lines = vec![match charter {
             Some(c) => {
                 let (name, since, end) = (&c.object.name, c.since, c.expires_at);
-                match c.lifetime(now()) {
+                match c.lifetime(now) {
                     Lifetime::Long => format!("charter  {name} in force since entry {since}, until {end}"),
                     Lifetime::EndsSoon => {
                         let word = paint("expires soon", Tone::Doubt);
@@ -54,7 +63,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         lines.extend(findings.iter().map(|f| format!("         {}", paint(f, Tone::Bad))));
         lines.push(format!("running  {}", running.len()));
         lines.extend(state.running().map(|(_, begin, index)| format!("         entry {index}: {}", begin.summary)));
+        lines.push(format!("owed     {}", owed.len()));
+        lines.extend(owed.iter().map(|o| owed_line(o, now)));
         lines.join("\n")
     })?;
     Ok(if report.is_whole() { Answer::Yes } else { Answer::No })
+}
+
+/// A post-mortem that is owed, and how to end it.
+fn owed_line(owed: &Obligation, now: UnixSeconds) -> String {
+    let Obligation { command, object, summary, since, due, rules: _, involved: _ } = owed;
+    let when = match owed.is_overdue(now) {
+        true => paint(&format!("OVERDUE since {due}"), Tone::Bad),
+        false => format!("due at {due}"),
+    };
+    let what = plain(&format!("{object} ({summary}, entry {since})"));
+    format!("         post-mortem of {what}, {when}; run: miax draft review {command} --findings TEXT")
 }

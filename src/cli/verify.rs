@@ -75,6 +75,7 @@ pub(super) fn judge_offline(
     let document = signed.document();
     // The target is taken as the command wants it; whether it is so only the cluster knows.
     let target = match &signed {
+        Signed::Command(command) if command.action.target().is_none() => TargetFact::NotNamed,
         Signed::Command(command) => TargetFact::Found(TargetState {
             uid: String::new(),
             generation: command.generation.unwrap_or_default(),

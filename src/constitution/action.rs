@@ -2,14 +2,17 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::api::names::{LEDGER_NAMESPACE, SYSTEM_NAMESPACE};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1 as api;
+use crate::units::Digest;
 
 use super::document::{Document, DocumentError};
 
 /// Kinds of workload that commands act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum WorkloadKind {
     /// apps/v1 Deployment.
     Deployment,
@@ -20,7 +23,7 @@ pub enum WorkloadKind {
 }
 
 /// A workload, with its namespace.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// Its kind.
     pub kind: WorkloadKind,
@@ -30,9 +33,9 @@ pub struct Target {
     pub name: String,
 }
 
-/// What a command does to its target.
+/// What a command does to a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum WorkloadAction {
     /// Sets the number of replicas.
     Scale {
         /// How many.
@@ -45,6 +48,43 @@ pub enum Action {
         /// The revision.
         revision: u64,
     },
+}
+
+/// What a command does to the constitution's own state; its whole effect is in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all_fields = "camelCase")]
+pub enum StateAction {
+    /// Makes a key worthless from now on.
+    RevokeKey {
+        /// Its fingerprint.
+        key: String,
+    },
+    /// Stops a command of a lower organ that is not done yet.
+    Veto {
+        /// Digest of the command.
+        command: Digest,
+    },
+    /// The post-mortem of a command.
+    Review {
+        /// Digest of the command.
+        command: Digest,
+        /// What was found.
+        findings: String,
+    },
+}
+
+/// What a command does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It changes a workload: an executor carries it out.
+    Workload {
+        /// How.
+        action: WorkloadAction,
+        /// Which one.
+        target: Target,
+    },
+    /// It changes State: being recorded is being done.
+    State(StateAction),
 }
 
 /// Most replicas that a command may ask for; the schema of the CRD has the same number.
@@ -80,18 +120,47 @@ impl WorkloadKind {
 
 impl Action {
     /// Every action's name.
-    pub const NAMES: [&'static str; 3] = ["Scale", "Restart", "Rollback"];
+    pub const NAMES: [&'static str; 6] = ["Scale", "Restart", "Rollback", "RevokeKey", "Veto", "Review"];
 
     /// The name that rules match.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Scale { .. } => "Scale",
-            Self::Restart => "Restart",
-            Self::Rollback { .. } => "Rollback",
+            Self::Workload { action: WorkloadAction::Scale { .. }, .. } => "Scale",
+            Self::Workload { action: WorkloadAction::Restart, .. } => "Restart",
+            Self::Workload { action: WorkloadAction::Rollback { .. }, .. } => "Rollback",
+            Self::State(StateAction::RevokeKey { .. }) => "RevokeKey",
+            Self::State(StateAction::Veto { .. }) => "Veto",
+            Self::State(StateAction::Review { .. }) => "Review",
         }
     }
 
+    /// The workload that it changes, if it changes one.
+    #[must_use]
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Workload { target, .. } => Some(target),
+            Self::State(_) => None,
+        }
+    }
+
+    /// What it does, in a few words.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Workload { action, target } => match action {
+                WorkloadAction::Scale { replicas } => format!("Scale {target} to {replicas}"),
+                WorkloadAction::Restart => format!("Restart {target}"),
+                WorkloadAction::Rollback { revision } => format!("Rollback {target} to revision {revision}"),
+            },
+            Self::State(StateAction::RevokeKey { key }) => format!("Revoke the key {key}"),
+            Self::State(StateAction::Veto { command }) => format!("Veto the command {command}"),
+            Self::State(StateAction::Review { command, .. }) => format!("Review the command {command}"),
+        }
+    }
+}
+
+impl WorkloadAction {
     /// Whether the action exists for the kind.
     #[must_use]
     pub fn exists_for(&self, kind: WorkloadKind) -> bool {
@@ -113,24 +182,43 @@ impl fmt::Display for Target {
     }
 }
 
-pub(super) fn read_action(raw: &api::Action) -> Result<(Action, &api::TargetRef), DocumentError> {
-    let api::Action { type_, scale, restart, rollback } = raw;
-    match (type_.as_str(), scale, restart, rollback) {
-        ("Scale", Some(scale), None, None) => {
-            let replicas = u32::try_from(scale.replicas).ok().filter(|_| scale.replicas <= MAX_REPLICAS);
-            let replicas = replicas.ok_or_else(|| {
-                let message = format!("replicas is {}; it must be 0 to {MAX_REPLICAS}", scale.replicas);
-                DocumentError::new(Reason::ReplicasInvalid, message)
-            })?;
-            Ok((Action::Scale { replicas }, &scale.target))
+/// Reads the action of a command and checks that it makes sense.
+pub(super) fn read_action(raw: &api::Action, document: &Document) -> Result<Action, DocumentError> {
+    let api::Action { type_, scale, restart, rollback, revoke_key, veto, review } = raw;
+    let set = [
+        scale.is_some(),
+        restart.is_some(),
+        rollback.is_some(),
+        revoke_key.is_some(),
+        veto.is_some(),
+        review.is_some(),
+    ];
+    // Exactly one field: with `type` saying one thing and a second field another, people would read the wrong one.
+    let only = set.iter().filter(|s| **s).count() == 1;
+    match (type_.as_str(), scale, restart, rollback, revoke_key, veto, review) {
+        ("Scale", Some(raw), ..) if only => {
+            on_workload(WorkloadAction::Scale { replicas: read_replicas(raw.replicas)? }, &raw.target, document)
         }
-        ("Restart", None, Some(restart), None) => Ok((Action::Restart, &restart.target)),
-        ("Rollback", None, None, Some(rollback)) => {
-            let revision = u64::try_from(rollback.revision).ok().filter(|r| *r > 0).ok_or_else(|| {
-                let message = format!("revision is {}; it must be at least 1", rollback.revision);
+        ("Restart", _, Some(raw), ..) if only => on_workload(WorkloadAction::Restart, &raw.target, document),
+        ("Rollback", _, _, Some(raw), ..) if only => {
+            let revision = u64::try_from(raw.revision).ok().filter(|r| *r > 0).ok_or_else(|| {
+                let message = format!("revision is {}; it must be at least 1", raw.revision);
                 DocumentError::new(Reason::FieldInvalid, message)
             })?;
-            Ok((Action::Rollback { revision }, &rollback.target))
+            on_workload(WorkloadAction::Rollback { revision }, &raw.target, document)
+        }
+        ("RevokeKey", _, _, _, Some(raw), ..) if only => {
+            Ok(Action::State(StateAction::RevokeKey { key: raw.key.clone() }))
+        }
+        ("Veto", _, _, _, _, Some(raw), _) if only => {
+            Ok(Action::State(StateAction::Veto { command: read_digest("veto", &raw.command)? }))
+        }
+        ("Review", _, _, _, _, _, Some(raw)) if only => {
+            if raw.findings.trim().is_empty() {
+                return Err(DocumentError::new(Reason::FieldInvalid, "review.findings is empty; say what was found"));
+            }
+            let (command, findings) = (read_digest("review", &raw.command)?, raw.findings.clone());
+            Ok(Action::State(StateAction::Review { command, findings }))
         }
         (other, ..) => {
             let message = format!(
@@ -142,7 +230,29 @@ pub(super) fn read_action(raw: &api::Action) -> Result<(Action, &api::TargetRef)
     }
 }
 
-pub(super) fn read_target(raw: &api::TargetRef, document: &Document) -> Result<Target, DocumentError> {
+fn on_workload(action: WorkloadAction, raw: &api::TargetRef, document: &Document) -> Result<Action, DocumentError> {
+    let target = read_target(raw, document)?;
+    if !action.exists_for(target.kind) {
+        let action = Action::Workload { action, target };
+        let kind = action.target().map(|t| t.kind.as_str()).unwrap_or_default();
+        let message = format!("{} does not exist for a {kind}", action.name());
+        return Err(DocumentError::new(Reason::ActionNotForKind, message));
+    }
+    Ok(Action::Workload { action, target })
+}
+
+fn read_replicas(raw: i32) -> Result<u32, DocumentError> {
+    u32::try_from(raw).ok().filter(|_| raw <= MAX_REPLICAS).ok_or_else(|| {
+        let message = format!("replicas is {raw}; it must be 0 to {MAX_REPLICAS}");
+        DocumentError::new(Reason::ReplicasInvalid, message)
+    })
+}
+
+fn read_digest(field: &str, text: &str) -> Result<Digest, DocumentError> {
+    text.parse().map_err(|e| DocumentError::new(Reason::FieldInvalid, format!("spec.action.{field}.command: {e}")))
+}
+
+fn read_target(raw: &api::TargetRef, document: &Document) -> Result<Target, DocumentError> {
     let api::TargetRef { api_version, kind, name, namespace } = raw;
     let kind = WorkloadKind::ALL.into_iter().find(|k| api_version == "apps/v1" && k.as_str() == kind);
     let kind = kind.ok_or_else(|| {

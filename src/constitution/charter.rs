@@ -129,6 +129,8 @@ pub struct Rule {
     pub require: Vec<Requirement>,
     /// How long a document may be valid.
     pub max_validity: Option<Seconds>,
+    /// How soon after a command began its post-mortem is due.
+    pub post_mortem_within: Option<Seconds>,
 }
 
 /// The charter, parsed.

@@ -6,7 +6,7 @@ use crate::api::GovernedKind;
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::ControlCommandSpec;
 
-use super::action::{Action, Target, read_action, read_target};
+use super::action::{Action, read_action};
 use super::charter::Impact;
 use super::document::{Document, DocumentError, read};
 
@@ -17,8 +17,6 @@ pub struct Command {
     pub document: Document,
     /// What to do.
     pub action: Action,
-    /// To which workload.
-    pub target: Target,
     /// How much is at stake, as the author wrote it.
     pub impact: Impact,
     /// Why.
@@ -36,12 +34,7 @@ impl Command {
         let (document, spec) = read::<ControlCommandSpec, _>(object, GovernedKind::ControlCommand, |s| {
             (&s.audience, s.not_before.as_deref(), &s.expires_at, &s.signatures)
         })?;
-        let (action, target) = read_action(&spec.action)?;
-        let target = read_target(target, &document)?;
-        if !action.exists_for(target.kind) {
-            let message = format!("{} does not exist for a {}", action.name(), target.kind.as_str());
-            return Err(DocumentError::new(Reason::ActionNotForKind, message));
-        }
+        let action = read_action(&spec.action, &document)?;
         let impact = Impact::parse(&spec.impact).ok_or_else(|| {
             let message = format!("spec.impact: `{}` is not one of Normal, High, Critical", spec.impact);
             DocumentError::new(Reason::FieldInvalid, message)
@@ -50,16 +43,22 @@ impl Command {
             return Err(DocumentError::new(Reason::FieldInvalid, "spec.reason is empty; say why this is done"));
         }
         let generation = spec.precondition.map(|p| p.generation);
-        Ok(Self { document, action, target, impact, reason: spec.reason, generation })
+        if generation.is_some() && action.target().is_none() {
+            let message = format!("{} changes no workload; a precondition says nothing about it", action.name());
+            return Err(DocumentError::new(Reason::FieldInvalid, message));
+        }
+        Ok(Self { document, action, impact, reason: spec.reason, generation })
     }
 
     /// What it does, in a few words.
     #[must_use]
     pub fn summary(&self) -> String {
-        match &self.action {
-            Action::Scale { replicas } => format!("Scale {} to {replicas}", self.target),
-            Action::Restart => format!("Restart {}", self.target),
-            Action::Rollback { revision } => format!("Rollback {} to revision {revision}", self.target),
-        }
+        self.action.summary()
+    }
+
+    /// The namespace that rules match: the target's, or the command's own.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.action.target().map_or(&self.document.object.namespace, |t| &t.namespace)
     }
 }

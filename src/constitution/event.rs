@@ -7,6 +7,7 @@ use crate::api::GovernedKind;
 use crate::api::reason::Reason;
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
+use super::action::StateAction;
 use super::decision::{Finding, Verdict};
 use super::facts::{TargetFact, TargetState};
 use super::request::Operation;
@@ -28,6 +29,8 @@ pub enum Event {
     EffectDone(EffectEndEvent),
     /// The action failed or cannot be told.
     EffectFailed(EffectEndEvent),
+    /// A command changed State; it is consumed and done.
+    Enact(Box<EnactEvent>),
     /// A writer's key was introduced; the ledger checks it, State ignores it.
     KeyAdd(KeyEvent),
 }
@@ -145,6 +148,7 @@ pub struct AdoptEvent {
 
 /// An executor is about to act.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct EffectBeginEvent {
     /// The command.
     pub object: ObjectRef,
@@ -156,6 +160,30 @@ pub struct EffectBeginEvent {
     pub executor: String,
     /// The target right before.
     pub observed: TargetState,
+    /// The verified signatures that carry it.
+    pub signers: Vec<SignerRef>,
+    /// The charter in force.
+    pub charter: CharterRef,
+    /// The rules of it that allowed the command.
+    pub rules: Vec<String>,
+    /// When its post-mortem is due, if a rule asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_mortem_due: Option<UnixSeconds>,
+    /// The time that the last check used.
+    pub now: UnixSeconds,
+}
+
+/// A command changed State.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnactEvent {
+    /// The command.
+    pub object: ObjectRef,
+    /// Its digest: consumed from here on.
+    pub digest: Digest,
+    /// What it does, in a few words.
+    pub summary: String,
+    /// What it does.
+    pub action: StateAction,
     /// The verified signatures that carry it.
     pub signers: Vec<SignerRef>,
     /// The charter in force.
@@ -233,6 +261,7 @@ impl Event {
             Self::EffectBegin(_) => "effect.begin",
             Self::EffectDone(_) => "effect.done",
             Self::EffectFailed(_) => "effect.failed",
+            Self::Enact(_) => "enact",
             Self::KeyAdd(_) => "key.add",
         }
     }
@@ -249,6 +278,7 @@ impl Event {
             Self::Adopt(e) => serde_json::to_value(e),
             Self::EffectBegin(e) => serde_json::to_value(e),
             Self::EffectDone(e) | Self::EffectFailed(e) => serde_json::to_value(e),
+            Self::Enact(e) => serde_json::to_value(e),
             Self::KeyAdd(e) => Ok(Value::Object(e.fields.clone())),
         };
         match value {
@@ -272,6 +302,7 @@ impl Event {
             "effect.begin" => serde_json::from_value(value).map(Self::EffectBegin),
             "effect.done" => serde_json::from_value(value).map(Self::EffectDone),
             "effect.failed" => serde_json::from_value(value).map(Self::EffectFailed),
+            "enact" => serde_json::from_value(value).map(Self::Enact),
             "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),
             other => return Err(EventError::Kind(other.to_owned())),
         };

@@ -16,6 +16,8 @@ pub enum LintName {
     LostKeyBlocksRule,
     /// No rule covers the next charter.
     NoPathToAmend,
+    /// A rule asks for a post-mortem, and no rule lets anybody write one.
+    NoPathToReview,
     /// One person, with the machines, satisfies a rule alone.
     OnePersonSatisfiesRule,
     /// Nobody holds a seat of the organ.
@@ -52,9 +54,10 @@ pub struct LintFinding {
 
 impl LintName {
     /// Every name.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::LostKeyBlocksRule,
         Self::NoPathToAmend,
+        Self::NoPathToReview,
         Self::OnePersonSatisfiesRule,
         Self::OrganWithoutHolders,
         Self::RuleImpossible,
@@ -67,6 +70,7 @@ impl LintName {
         match self {
             Self::LostKeyBlocksRule => "LostKeyBlocksRule",
             Self::NoPathToAmend => "NoPathToAmend",
+            Self::NoPathToReview => "NoPathToReview",
             Self::OnePersonSatisfiesRule => "OnePersonSatisfiesRule",
             Self::OrganWithoutHolders => "OrganWithoutHolders",
             Self::RuleImpossible => "RuleImpossible",
@@ -103,6 +107,16 @@ pub fn lint(charter: &Charter) -> Vec<LintFinding> {
     let mut findings = organs_without_holders(charter);
     for rule in &charter.rules {
         findings.extend(lint_rule(rule, charter));
+    }
+    let reviews = |rule: &Rule| match &rule.scope {
+        Scope::Commands { actions, .. } => actions.contains("Review"),
+        Scope::Manifests(_) => false,
+    };
+    if !charter.rules.iter().any(reviews) {
+        let owing = charter.rules.iter().filter(|r| r.post_mortem_within.is_some());
+        let message =
+            "it asks for a post-mortem, but no rule matches Review; once one is due, it would stop itself for ever";
+        findings.extend(owing.map(|r| error(LintName::NoPathToReview, &r.name, message.to_owned())));
     }
     let amends = |rule: &Rule| match &rule.scope {
         Scope::Manifests(bodies) => bodies.contains("charter"),

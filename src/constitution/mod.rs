@@ -20,7 +20,7 @@ mod request;
 mod rules;
 mod state;
 
-pub use action::{Action, Target, WorkloadKind};
+pub use action::{Action, StateAction, Target, WorkloadAction, WorkloadKind};
 pub use charter::{
     Amount, Charter, CharterError, FilledBy, Impact, Principal, PrincipalKind, Priority, Requirement, Route, Rule,
     Scope,
@@ -30,8 +30,8 @@ pub use count::{Quorum, Vacancy};
 pub use decision::{Decision, Finding, NextStep, SeatView, Verdict};
 pub use document::{Document, DocumentError};
 pub use event::{
-    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, Event, EventError,
-    KeyEvent, ObjectRef, SignerRef, StoredEvent,
+    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, EnactEvent, Event,
+    EventError, KeyEvent, ObjectRef, SignerRef, StoredEvent,
 };
 pub use facts::{Facts, TargetFact, TargetState};
 pub use judge::{judge, recheck, unchanged};
@@ -40,4 +40,4 @@ pub use manifest::Manifest;
 pub use proposal::{Effect, EffectPlan, Outcome, Proposal, Reply, deliberate};
 pub use record::executor;
 pub use request::{Operation, Request};
-pub use state::{CommandState, InForce, Lifetime, State, StateError};
+pub use state::{CommandState, InForce, Lifetime, Obligation, State, StateError};

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::units::{Digest, LogIndex};
 
-use super::action::{Action, Target};
+use super::action::{Target, WorkloadAction};
 use super::decision::Decision;
 use super::event::{EffectBeginEvent, EffectEndEvent, Event, StoredEvent};
 use super::facts::Facts;
@@ -23,6 +23,8 @@ pub enum Proposal {
     Adopt(Box<Value>),
     /// Begin the action of a stored command; the whole object, judged again. Refused when it is consumed.
     Begin(Box<Value>),
+    /// Let a stored command change State; the whole object, judged again. Refused when it is consumed.
+    Enact(Box<Value>),
     /// Record how an action ended. Refused when it did not begin or has ended already.
     End(Effect),
 }
@@ -42,7 +44,7 @@ pub struct EffectPlan {
     /// Digest of the command.
     pub digest: Digest,
     /// The action.
-    pub action: Action,
+    pub action: WorkloadAction,
     /// The workload, with its namespace.
     pub target: Target,
     /// What `effect.begin` says.
@@ -61,7 +63,7 @@ pub struct Outcome {
 /// The answer to a proposal.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// The judgement; for [`Proposal::Review`], and for a refused [`Proposal::Adopt`] or [`Proposal::Begin`].
+    /// The judgement; for [`Proposal::Review`], and for a refused adoption, begin or enactment.
     Judged(Box<Decision>),
     /// The same request was judged before, at this index.
     JudgedBefore(LogIndex, Box<Decision>),
@@ -79,6 +81,7 @@ pub fn deliberate(proposal: &Proposal, state: &State, facts: &Facts) -> Outcome 
         Proposal::Stored(event) => state.observe_stored(event),
         Proposal::Adopt(object) => super::record::adopt(object, state, facts),
         Proposal::Begin(object) => super::record::begin(object, state, facts),
+        Proposal::Enact(object) => super::record::enact(object, state, facts),
         Proposal::End(effect) => state.end_effect(effect),
     }
 }

@@ -4,13 +4,17 @@ use serde_json::Value;
 
 use crate::api::reason::Reason;
 use crate::trust::{canonical_json, sha256};
+use crate::units::UnixSeconds;
 
+use super::action::Action;
 use super::charter::{COMMAND_SIGNAL, Charter};
 use super::command::Command;
 use super::decision::Decision;
-use super::event::{AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, Event, ObjectRef};
+use super::event::{
+    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EnactEvent, Event, ObjectRef,
+};
 use super::facts::{Facts, TargetFact};
-use super::judge::{Judged, judge_command, judge_manifest, judge_request};
+use super::judge::{Judged, command_rules, judge_command, judge_manifest, judge_request};
 use super::manifest::Manifest;
 use super::proposal::{EffectPlan, Outcome, Reply};
 use super::request::Request;
@@ -108,6 +112,12 @@ pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
     else {
         return refuse(Decision::refusal(Reason::RuleFailed, "the command was allowed but cannot be begun"));
     };
+    let Action::Workload { action, target } = command.action.clone() else {
+        return refuse(Decision::refusal(
+            Reason::RuleFailed,
+            "the command changes no workload; it is enacted, not begun",
+        ));
+    };
     let Some(executor) = executor(&in_force.charter) else {
         let message = format!("the charter routes the signal {COMMAND_SIGNAL} to nobody");
         return refuse(Decision::refusal(Reason::NoRuleMatches, message));
@@ -120,9 +130,46 @@ pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
         observed: observed.clone(),
         signers,
         charter: CharterRef { version: in_force.reference.version, digest: in_force.reference.digest },
+        post_mortem_due: post_mortem_due(&command, &in_force.charter, facts),
+        rules: decision.rules,
         now: facts.now,
     };
-    let plan =
-        EffectPlan { digest: begin.digest, action: command.action, target: command.target, begin: begin.clone() };
+    let plan = EffectPlan { digest: begin.digest, action, target, begin: begin.clone() };
     Outcome { events: vec![Event::EffectBegin(Box::new(begin))], reply: Reply::Begin(Box::new(plan)) }
+}
+
+/// The earliest time that a rule sets for the post-mortem.
+fn post_mortem_due(command: &Command, charter: &Charter, facts: &Facts) -> Option<UnixSeconds> {
+    command_rules(command, charter)
+        .iter()
+        .filter_map(|r| r.post_mortem_within)
+        .min()
+        .map(|within| facts.now.plus(within))
+}
+
+/// Lets a stored command change State: judged again, then consumed and done by one entry.
+pub(super) fn enact(object: &Value, state: &State, facts: &Facts) -> Outcome {
+    let Judged { decision, summary, signers } = judge_command(object, state, facts);
+    if !decision.is_allowed() {
+        return refuse(decision);
+    }
+    let (Ok(command), Some(in_force)) = (Command::read(object), state.charter()) else {
+        return refuse(Decision::refusal(Reason::RuleFailed, "the command was allowed but cannot be enacted"));
+    };
+    let Action::State(action) = command.action else {
+        return refuse(Decision::refusal(
+            Reason::RuleFailed,
+            "the command changes a workload; it is begun, not enacted",
+        ));
+    };
+    let event = EnactEvent {
+        object: command.document.object.clone(),
+        digest: command.document.digest,
+        summary: summary.unwrap_or_default(),
+        action,
+        signers,
+        charter: in_force.reference.clone(),
+        now: facts.now,
+    };
+    Outcome { events: vec![Event::Enact(Box::new(event))], reply: Reply::Done }
 }

@@ -12,7 +12,7 @@ use crate::api::condition::{ConditionStatus, ConditionType, Observation};
 use crate::api::names::COMMAND_MANAGER;
 use crate::api::reason::{Reason, ReasonClass};
 use crate::constitution::{
-    Command, CommandState, Decision, EffectEndEvent, Proposal, Reply, StoredEvent, TargetFact, executor,
+    Action, Command, CommandState, Decision, EffectEndEvent, Proposal, Reply, StoredEvent, Target, TargetFact, executor,
 };
 use crate::units::LogIndex;
 
@@ -61,22 +61,26 @@ async fn advance(
 ) -> Result<Option<Decision>, Error> {
     let digest = command.document.digest;
     match context.ledger.view().state.command(&digest) {
-        Some(CommandState::Done { .. } | CommandState::Failed { .. }) => Ok(None),
+        Some(CommandState::Enacted { .. } | CommandState::Done { .. } | CommandState::Failed { .. }) => Ok(None),
         // We died, or lost the lease, between begin and end: the target tells what happened.
-        Some(CommandState::Running { index, begin }) => {
-            let begun = Begun { digest, action: &command.action, target: &command.target, begin, index: *index };
-            carry_out(context, &begun).await.map(|()| None)
+        Some(CommandState::Running { index, begin }) => match &command.action {
+            Action::Workload { action, target } => {
+                let begun = Begun { digest, action, target, begin, index: *index };
+                carry_out(context, &begun).await.map(|()| None)
+            }
+            Action::State(_) => Err(Error::Reply),
+        },
+        None | Some(CommandState::Allowed { .. }) => {
+            observe_stored(object, command, context).await?;
+            match &command.action {
+                Action::Workload { target, .. } => begin(value, target, context).await,
+                Action::State(_) => enact(value, context).await,
+            }
         }
-        None | Some(CommandState::Allowed { .. }) => begin(object, value, command, context).await,
     }
 }
 
-async fn begin(
-    object: &DynamicObject,
-    value: Value,
-    command: &Command,
-    context: &Context,
-) -> Result<Option<Decision>, Error> {
+async fn observe_stored(object: &DynamicObject, command: &Command, context: &Context) -> Result<(), Error> {
     let stored = StoredEvent {
         object: command.document.object.clone(),
         digest: command.document.digest,
@@ -84,7 +88,21 @@ async fn begin(
         resource_version: object.resource_version().unwrap_or_default(),
     };
     context.ledger.append(Proposal::Stored(stored), context.facts(TargetFact::NotNamed)).await?;
-    let target = look_up(command, context).await?;
+    Ok(())
+}
+
+/// Lets the command change State. One entry is the whole effect: there is nothing to resolve after a crash.
+async fn enact(value: Value, context: &Context) -> Result<Option<Decision>, Error> {
+    let facts = context.facts(TargetFact::NotNamed);
+    match context.ledger.append(Proposal::Enact(Box::new(value)), facts).await?.reply {
+        Reply::Done => Ok(None),
+        Reply::Judged(decision) => Ok(Some(*decision)),
+        Reply::Begin(_) | Reply::JudgedBefore(..) => Err(Error::Reply),
+    }
+}
+
+async fn begin(value: Value, target: &Target, context: &Context) -> Result<Option<Decision>, Error> {
+    let target = look_up(target, context).await?;
     let committed = context.ledger.append(Proposal::Begin(Box::new(value)), context.facts(target)).await?;
     match (committed.reply, committed.index) {
         (Reply::Begin(plan), Some(index)) => {
@@ -98,11 +116,11 @@ async fn begin(
 }
 
 /// Reads the target with the rights of the organ that would act, never with our own.
-async fn look_up(command: &Command, context: &Context) -> Result<TargetFact, Error> {
+async fn look_up(target: &Target, context: &Context) -> Result<TargetFact, Error> {
     let view = context.ledger.view();
     let Some(organ) = view.state.charter().and_then(|c| executor(&c.charter)) else { return Ok(TargetFact::Stale) };
     let client = (context.seats)(organ)?;
-    match read(&client, &command.target).await {
+    match read(&client, target).await {
         Ok(object) => Ok(fact(object.as_ref())),
         // The organ may not even look: for it the target is out of reach, and the judge refuses.
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(TargetFact::Missing),
@@ -134,6 +152,9 @@ fn describe(command: &Command, decision: Option<&Decision>, context: &Context) -
             *index,
             condition(ConditionType::Succeeded, Unknown, Reason::EffectRunning, "it is being carried out".to_owned()),
         ),
+        Some(CommandState::Enacted { index, summary }) => {
+            (*index, condition(ConditionType::Succeeded, True, Reason::EffectDone, summary.to_string()))
+        }
         Some(CommandState::Done { index, end }) => (*index, ended(True, end)),
         Some(CommandState::Failed { index, end }) => (*index, ended(False, end)),
     };

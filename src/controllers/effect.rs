@@ -10,7 +10,9 @@ use std::time::Duration;
 use kube::{Client, ResourceExt as _};
 
 use crate::api::reason::Reason;
-use crate::constitution::{Action, Effect, EffectBeginEvent, EffectEndEvent, Proposal, Target, TargetFact};
+use crate::constitution::{
+    Effect, EffectBeginEvent, EffectEndEvent, Proposal, State, Target, TargetFact, WorkloadAction,
+};
 use crate::units::{Digest, LogIndex};
 
 use super::workload::{ChangeError, change, fact, read, shows};
@@ -23,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(8);
 /// An action that began.
 pub(super) struct Begun<'a> {
     pub(super) digest: Digest,
-    pub(super) action: &'a Action,
+    pub(super) action: &'a WorkloadAction,
     pub(super) target: &'a Target,
     pub(super) begin: &'a EffectBeginEvent,
     pub(super) index: LogIndex,
@@ -43,7 +45,7 @@ enum Trace {
 /// Does the action if it did not happen yet, and records how it ended.
 pub(super) async fn carry_out(context: &Context, begun: &Begun<'_>) -> Result<(), Error> {
     let client = (context.seats)(&begun.begin.executor)?;
-    let effect = match tokio::time::timeout(DEADLINE, act(&client, begun)).await {
+    let effect = match tokio::time::timeout(DEADLINE, act(&client, &context.ledger.view().state, begun)).await {
         Ok(Ok(effect)) => effect,
         Ok(Err(error)) => return Err(Error::EffectPending(error)),
         Err(_) => return Err(Error::EffectPending(format!("no answer in {} s", DEADLINE.as_secs()))),
@@ -57,7 +59,7 @@ pub(super) async fn carry_out(context: &Context, begun: &Begun<'_>) -> Result<()
     Ok(())
 }
 
-async fn act(client: &Client, begun: &Begun<'_>) -> Result<Effect, String> {
+async fn act(client: &Client, state: &State, begun: &Begun<'_>) -> Result<Effect, String> {
     let object = read(client, begun.target).await.map_err(|e| e.to_string())?;
     let trace = match &object {
         None => Trace::Lost,
@@ -69,6 +71,10 @@ async fn act(client: &Client, begun: &Begun<'_>) -> Result<Effect, String> {
         Trace::Lost => {
             let message = format!("{} was changed or replaced before the action could be confirmed", begun.target);
             Ok(Effect::Failed(end(begun, Reason::EffectUnknown, message, version)))
+        }
+        Trace::Untouched if let Some(index) = state.vetoed(&begun.digest) => {
+            let message = format!("it was vetoed (ledger entry {index}) before anything was done");
+            Ok(Effect::Failed(end(begun, Reason::Vetoed, message, version)))
         }
         Trace::Untouched => match change(client, begun.target, begun.action, &begun.digest).await {
             Ok(version) => Ok(Effect::Done(end(begun, Reason::EffectDone, begun.begin.summary.clone(), version))),

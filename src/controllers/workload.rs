@@ -8,7 +8,7 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use serde_json::{Value, json};
 
 use crate::api::names::{CHANGED_BY_ANNOTATION, EXECUTOR_MANAGER, RESTARTED_BY_ANNOTATION};
-use crate::constitution::{Action, Target, TargetFact, TargetState, WorkloadKind};
+use crate::constitution::{Target, TargetFact, TargetState, WorkloadAction, WorkloadKind};
 use crate::units::Digest;
 
 /// Annotation in which the Deployment controller numbers ReplicaSets.
@@ -66,17 +66,17 @@ pub(super) fn fact(object: Option<&DynamicObject>) -> TargetFact {
 }
 
 /// Whether the target shows that this command's action happened.
-pub(super) fn shows(object: &DynamicObject, action: &Action, digest: &Digest) -> bool {
+pub(super) fn shows(object: &DynamicObject, action: &WorkloadAction, digest: &Digest) -> bool {
     match action {
-        Action::Scale { replicas } => {
+        WorkloadAction::Scale { replicas } => {
             object.data.pointer("/spec/replicas").and_then(Value::as_u64) == Some((*replicas).into())
         }
-        Action::Restart => {
+        WorkloadAction::Restart => {
             let annotations = object.data.pointer("/spec/template/metadata/annotations");
             annotations.and_then(|a| a.get(RESTARTED_BY_ANNOTATION)).and_then(Value::as_str)
                 == Some(&digest.to_string())
         }
-        Action::Rollback { .. } => object.annotations().get(CHANGED_BY_ANNOTATION) == Some(&digest.to_string()),
+        WorkloadAction::Rollback { .. } => object.annotations().get(CHANGED_BY_ANNOTATION) == Some(&digest.to_string()),
     }
 }
 
@@ -84,22 +84,22 @@ pub(super) fn shows(object: &DynamicObject, action: &Action, digest: &Digest) ->
 pub(super) async fn change(
     client: &Client,
     target: &Target,
-    action: &Action,
+    action: &WorkloadAction,
     digest: &Digest,
 ) -> Result<Option<String>, ChangeError> {
     match action {
-        Action::Scale { replicas } => {
+        WorkloadAction::Scale { replicas } => {
             // The scale subresource: a seat that may scale need not be able to change what runs.
             let patch = json!({"spec": {"replicas": replicas}});
             let scale =
                 api(client, target).patch_scale(&target.name, &PatchParams::default(), &Patch::Merge(&patch)).await?;
             Ok(scale.metadata.resource_version)
         }
-        Action::Restart => {
+        WorkloadAction::Restart => {
             let annotations = json!({RESTARTED_BY_ANNOTATION: digest.to_string()});
             patch(client, target, json!({"spec": {"template": {"metadata": {"annotations": annotations}}}})).await
         }
-        Action::Rollback { revision } => {
+        WorkloadAction::Rollback { revision } => {
             let mut template = match target.kind {
                 WorkloadKind::Deployment => deployment_template(client, target, *revision).await?,
                 WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => {

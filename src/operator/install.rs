@@ -9,7 +9,7 @@ use crate::api::names::{
     seat_account,
 };
 use crate::api::{GROUP, GovernedKind, VERSION};
-use crate::constitution::{Action, WorkloadKind};
+use crate::constitution::{WorkloadAction, WorkloadKind};
 
 /// Name of the role of all seats, and of the flow control of the operator.
 const SEAT_ROLE: &str = "miax-seat";
@@ -143,7 +143,7 @@ fn rights(seats: &[String]) -> Vec<Value> {
 /// What the actions need, and no more.
 fn seat_rules() -> Vec<Value> {
     let all = WorkloadKind::ALL.map(WorkloadKind::plural);
-    let scale = Action::Scale { replicas: 0 };
+    let scale = WorkloadAction::Scale { replicas: 0 };
     let scalable: Vec<String> = WorkloadKind::ALL
         .into_iter()
         .filter(|k| scale.exists_for(*k))

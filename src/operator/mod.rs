@@ -204,6 +204,8 @@ fn numbers(ledger: &Ledger) -> LedgerNumbers {
         conflicts: stats.conflicts.load(Ordering::Relaxed),
         ambiguous: stats.ambiguous.load(Ordering::Relaxed),
         charter_expires: view.state.charter().map(|c| c.expires_at),
+        obligations: u64::try_from(view.state.obligations().count()).unwrap_or(u64::MAX),
+        obligation_due: view.state.obligations().map(|o| o.due).min(),
     }
 }
 

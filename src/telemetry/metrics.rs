@@ -23,6 +23,8 @@ pub struct Metrics {
     reconcile: HistogramVec,
     certificate: IntGauge,
     charter: IntGauge,
+    obligations: IntGauge,
+    obligation_due: IntGauge,
     ledger_entries: IntGauge,
     ledger_whole: IntGauge,
     ledger_written: IntCounterVec,
@@ -50,6 +52,10 @@ pub struct LedgerNumbers {
     pub ambiguous: u64,
     /// When the charter in force ends.
     pub charter_expires: Option<UnixSeconds>,
+    /// How many post-mortems are owed.
+    pub obligations: u64,
+    /// When the first of them is due.
+    pub obligation_due: Option<UnixSeconds>,
 }
 
 impl Metrics {
@@ -106,6 +112,11 @@ impl Metrics {
                 "miax_charter_expiry_timestamp_seconds",
                 "When the charter in force ends, in seconds since 1970; 0 without one.",
             )?,
+            obligations: gauge("miax_obligations", "Post-mortems that are owed.")?,
+            obligation_due: gauge(
+                "miax_obligation_due_timestamp_seconds",
+                "When the first post-mortem is due, in seconds since 1970; 0 when none is owed.",
+            )?,
             ledger_entries: gauge("miax_ledger_entries", "Entries in the ledger, as this replica sees it.")?,
             ledger_whole: gauge(
                 "miax_ledger_whole",
@@ -152,10 +163,22 @@ impl Metrics {
 
     /// Takes the ledger's numbers over, right before a scrape.
     pub fn take_ledger(&self, numbers: LedgerNumbers) {
-        let LedgerNumbers { size, whole, entries, blocks, conflicts, ambiguous, charter_expires } = numbers;
+        let LedgerNumbers {
+            size,
+            whole,
+            entries,
+            blocks,
+            conflicts,
+            ambiguous,
+            charter_expires,
+            obligations,
+            obligation_due,
+        } = numbers;
         self.ledger_entries.set(i64::try_from(size).unwrap_or(i64::MAX));
         self.ledger_whole.set(i64::from(whole));
         self.charter.set(charter_expires.map_or(0, UnixSeconds::get));
+        self.obligations.set(i64::try_from(obligations).unwrap_or(i64::MAX));
+        self.obligation_due.set(obligation_due.map_or(0, UnixSeconds::get));
         for (what, now) in
             [("entries", entries), ("blocks", blocks), ("conflicts", conflicts), ("ambiguous", ambiguous)]
         {

@@ -7,4 +7,5 @@ mod amendments;
 mod faults;
 mod inputs;
 mod load;
+mod oversight;
 mod support;

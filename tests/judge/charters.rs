@@ -72,18 +72,43 @@ fn charters_that_cannot_be_understood_are_refused() {
     check("nobody at all", |c| c["principals"] = json!([]), lint, "principals is empty");
     check("no seats", |c| c["principals"][0]["seats"] = json!([]), lint, "keys or seats is empty");
     check("no keys", |c| c["principals"][0]["keys"] = json!([]), lint, "keys or seats is empty");
-    check("zero seats in a rule", |c| c["rules"][2]["require"] = json!([]), lint, "is empty");
-    check("threshold 0", |c| c["rules"][2]["require"][0]["count"] = json!(0), lint, "threshold `0`");
-    check("threshold below 0", |c| c["rules"][2]["require"][0]["count"] = json!(-1), lint, "threshold `-1`");
-    check("a fraction above 1", |c| c["rules"][3]["require"][2]["fraction"] = json!("3/2"), lint, "threshold `3/2`");
-    check("a fraction of nothing", |c| c["rules"][3]["require"][2]["fraction"] = json!("0/2"), lint, "threshold `0/2`");
-    check("an unknown organ", |c| c["rules"][2]["require"][0]["seat"] = json!("XYZ"), lint, "organ `XYZ`");
-    check("a seat and a pool", |c| c["rules"][2]["require"][0]["pool"] = json!(["SRE"]), lint, "nothing else");
+    check("zero seats in a rule", |c| rule(c, "runtime-critical")["require"] = json!([]), lint, "is empty");
+    check("threshold 0", |c| rule(c, "runtime-critical")["require"][0]["count"] = json!(0), lint, "threshold `0`");
+    check(
+        "threshold below 0",
+        |c| rule(c, "runtime-critical")["require"][0]["count"] = json!(-1),
+        lint,
+        "threshold `-1`",
+    );
+    check(
+        "a fraction above 1",
+        |c| rule(c, "amendment")["require"][2]["fraction"] = json!("3/2"),
+        lint,
+        "threshold `3/2`",
+    );
+    check(
+        "a fraction of nothing",
+        |c| rule(c, "amendment")["require"][2]["fraction"] = json!("0/2"),
+        lint,
+        "threshold `0/2`",
+    );
+    check(
+        "an unknown organ",
+        |c| rule(c, "runtime-critical")["require"][0]["seat"] = json!("XYZ"),
+        lint,
+        "organ `XYZ`",
+    );
+    check(
+        "a seat and a pool",
+        |c| rule(c, "runtime-critical")["require"][0]["pool"] = json!(["SRE"]),
+        lint,
+        "nothing else",
+    );
     check("a shared key", |c| c["principals"][1]["keys"] = c["principals"][0]["keys"].clone(), lint, "share the key");
     check("a name twice", |c| c["principals"][1]["name"] = json!("carol"), lint, "stands twice");
     check("an unknown key type", |c| c["principals"][0]["keys"][0]["type"] = json!("rsa"), lint, "`rsa`");
     check("a broken key", |c| c["principals"][0]["keys"][0]["public"] = json!("AAAA"), lint, "carol");
-    check("a period without a unit", |c| c["rules"][0]["maxValidity"] = json!("4"), lint, "not a duration");
+    check("a period without a unit", |c| rule(c, "runtime-normal")["maxValidity"] = json!("4"), lint, "not a duration");
 }
 
 /// Findings of the lint that are not warnings, as `name subject`.
@@ -91,6 +116,12 @@ fn findings(change: impl FnOnce(&mut Value)) -> Vec<(LintName, String)> {
     let object = Org::new().charter_with(|o| change(&mut o["spec"]["body"]["charter"]));
     let charter: Charter = Manifest::read(&object).expect("charter").charter;
     lint(&charter).into_iter().filter(|f| f.blocks()).map(|f| (f.name, f.subject)).collect()
+}
+
+/// A rule of the charter.
+fn rule<'a>(charter: &'a mut Value, name: &str) -> &'a mut Value {
+    let rules = charter["rules"].as_array_mut().expect("rules");
+    rules.iter_mut().find(|r| r["name"] == name).expect("the rule is there")
 }
 
 fn remove(charter: &mut Value, names: &[&str]) {
@@ -103,19 +134,22 @@ fn lint_finds_what_would_hurt() {
     assert_eq!(findings(|_| {}), [], "the default charter with this organisation is clean");
     let critical = || "runtime-critical".to_owned();
     let found = findings(|c| remove(c, &["alec"]));
-    assert_eq!(found, [(LintName::LostKeyBlocksRule, critical())], "only alma can approve for ALPHA");
+    let blocked = [critical(), "post-mortem".to_owned()].map(|rule| (LintName::LostKeyBlocksRule, rule));
+    assert_eq!(found, blocked, "only alma can approve for ALPHA");
     let found = findings(|c| {
-        c["rules"][2]["require"] = json!([{"seat": "SRE", "count": 1}]);
+        rule(c, "runtime-critical")["require"] = json!([{"seat": "SRE", "count": 1}]);
     });
     assert_eq!(found, [(LintName::OnePersonSatisfiesRule, critical())], "frank and the machine");
-    let found = findings(|c| c["rules"][2]["require"][0]["count"] = json!(9));
+    let found = findings(|c| rule(c, "runtime-critical")["require"][0]["count"] = json!(9));
     assert_eq!(found, [(LintName::RuleImpossible, critical())], "nine of three");
     let found = findings(|c| remove(c, &["anna", "abel"]));
     let amendment = || "amendment".to_owned();
     let expected = [(LintName::OrganWithoutHolders, "APXGP".to_owned()), (LintName::RuleImpossible, amendment())];
     assert_eq!(found, expected, "nobody can review an amendment");
-    let found = findings(|c| drop(c["rules"].as_array_mut().expect("rules").pop()));
-    assert_eq!(found, [(LintName::NoPathToAmend, "rules".to_owned())]);
+    let without =
+        |gone: &'static str| findings(move |c| c["rules"].as_array_mut().expect("rules").retain(|r| r["name"] != gone));
+    assert_eq!(without("amendment"), [(LintName::NoPathToAmend, "rules".to_owned())]);
+    assert_eq!(without("post-mortem"), [(LintName::NoPathToReview, critical())], "the rule would stop itself for ever");
     let found = findings(|c| c["impacts"] = json!([{"atLeast": "Critical"}]));
     let names = ["runtime-normal", "runtime-high"].map(|n| (LintName::RuleUnreachable, n.to_owned()));
     assert_eq!(found, names, "everything is critical");
@@ -143,8 +177,8 @@ fn a_waiver_is_part_of_the_charter() {
     let waive = |c: &mut Value| {
         remove(c, &["alec"]);
         let waiver =
-            json!({"finding": "LostKeyBlocksRule", "subject": "runtime-critical", "reason": "alec joins in May"});
-        c["waivers"] = json!([waiver]);
+            |rule: &str| json!({"finding": "LostKeyBlocksRule", "subject": rule, "reason": "alec joins in May"});
+        c["waivers"] = json!([waiver("runtime-critical"), waiver("post-mortem")]);
     };
     assert_eq!(findings(waive), []);
     let object = Org::new().charter_with(|o| waive(&mut o["spec"]["body"]["charter"]));

@@ -7,3 +7,4 @@ mod charters;
 mod commands;
 mod laws;
 mod org;
+mod oversight;

@@ -135,6 +135,11 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 16), regex(pattern = "^[0-9]+[smhd]$"))]
     pub max_validity: Option<String>,
+    /// How soon after a command of this rule began its post-mortem is due, for example `120h`. While one is overdue, the rule
+    /// allows nothing more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 16), regex(pattern = "^[0-9]+[smhd]$"))]
+    pub post_mortem_within: Option<String>,
 }
 
 /// What a rule is about: commands by action, or manifests by body. Both are never matched by one rule.

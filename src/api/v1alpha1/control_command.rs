@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Signature, TIME_PATTERN};
+use super::{DIGEST_PATTERN, Signature, TIME_PATTERN};
 
 /// A request for one action, with its approvals inside. It is judged by the charter at admission and again right before
 /// the action; the ledger remembers that it was used, so that it works once.
@@ -84,12 +84,15 @@ pub struct ControlCommandSpec {
 #[x_kube(
     validation = ("(self.type == 'Scale') == has(self.scale)", "scale must be set exactly when type is Scale"),
     validation = ("(self.type == 'Restart') == has(self.restart)", "restart must be set exactly when type is Restart"),
-    validation = ("(self.type == 'Rollback') == has(self.rollback)", "rollback must be set exactly when type is Rollback")
+    validation = ("(self.type == 'Rollback') == has(self.rollback)", "rollback must be set exactly when type is Rollback"),
+    validation = ("(self.type == 'RevokeKey') == has(self.revokeKey)", "revokeKey must be set exactly when type is RevokeKey"),
+    validation = ("(self.type == 'Veto') == has(self.veto)", "veto must be set exactly when type is Veto"),
+    validation = ("(self.type == 'Review') == has(self.review)", "review must be set exactly when type is Review")
 )]
 pub struct Action {
-    /// `Scale`, `Restart` or `Rollback`.
+    /// `Scale`, `Restart`, `Rollback`, `RevokeKey`, `Veto` or `Review`.
     #[serde(rename = "type")]
-    #[schemars(extend("enum" = ["Scale", "Restart", "Rollback"]))]
+    #[schemars(extend("enum" = ["Scale", "Restart", "Rollback", "RevokeKey", "Veto", "Review"]))]
     pub type_: String,
     /// Sets the number of replicas of a Deployment or StatefulSet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,6 +103,15 @@ pub struct Action {
     /// Brings a Deployment, StatefulSet or DaemonSet back to a named revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackAction>,
+    /// Makes a key worthless from now on. What it signed before stays valid history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke_key: Option<RevokeKeyAction>,
+    /// Stops a command of a lower organ that is not done yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub veto: Option<VetoAction>,
+    /// The post-mortem of a command; ends the obligation that the command opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewAction>,
 }
 
 /// A workload to act on.
@@ -149,6 +161,36 @@ pub struct RollbackAction {
     /// The revision, as `kubectl rollout history` lists it.
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
     pub revision: i64,
+}
+
+/// Makes a key worthless.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevokeKeyAction {
+    /// Fingerprint of the key, as the charter's signatures carry it and `ssh-keygen -l` prints it.
+    #[schemars(length(min = 1, max = 64))]
+    pub key: String,
+}
+
+/// Stops a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VetoAction {
+    /// Digest of the command.
+    #[schemars(length(max = 71), regex(pattern = DIGEST_PATTERN))]
+    pub command: String,
+}
+
+/// The post-mortem of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReviewAction {
+    /// Digest of the command.
+    #[schemars(length(max = 71), regex(pattern = DIGEST_PATTERN))]
+    pub command: String,
+    /// What was found: a summary, or where the post-mortem is.
+    #[schemars(length(min = 1, max = 1024))]
+    pub findings: String,
 }
 
 /// The "from" state of a command.

@@ -9,11 +9,13 @@ pub use charter::{
     Charter, Cluster, ImpactFloor, KeySpec, Organ, Principal, Requirement, Route, Rule, RuleMatch, Waiver,
 };
 pub use control_command::{
-    Action, ControlCommand, ControlCommandSpec, ControlCommandStatus, Precondition, RestartAction, RollbackAction,
-    ScaleAction, TargetRef,
+    Action, ControlCommand, ControlCommandSpec, ControlCommandStatus, Precondition, RestartAction, ReviewAction,
+    RevokeKeyAction, RollbackAction, ScaleAction, TargetRef, VetoAction,
 };
 pub use manifest::{Manifest, ManifestBody, ManifestSpec, ManifestStatus};
 pub use signature::Signature;
 
+/// Pattern of a digest.
+const DIGEST_PATTERN: &str = "^sha256:[0-9a-f]{64}$";
 /// Pattern of a time in a signed document: UTC, whole seconds, one spelling.
 const TIME_PATTERN: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";

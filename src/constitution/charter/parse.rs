@@ -145,7 +145,7 @@ fn parse_actions(place: &str, names: &[String]) -> Result<BTreeSet<String>, Char
         Some(value) => Err(CharterError::Choice {
             place: place.to_owned(),
             value: value.clone(),
-            allowed: "Scale, Restart, Rollback",
+            allowed: "Scale, Restart, Rollback, RevokeKey, Veto, Review",
         }),
         None => Ok(names.iter().cloned().collect()),
     }
@@ -157,7 +157,7 @@ fn parse_impact_floor(raw: &api::ImpactFloor) -> Result<(BTreeSet<String>, BTree
 }
 
 fn parse_rule(raw: &api::Rule, organs: &Organs, routes: &BTreeMap<String, Route>) -> Result<Rule, CharterError> {
-    let api::Rule { name, article, match_, author, require, max_validity } = raw;
+    let api::Rule { name, article, match_, author, require, max_validity, post_mortem_within } = raw;
     let place = format!("rule `{name}`");
     let scope = parse_scope(&place, match_)?;
     let authors = match (&scope, author.is_empty()) {
@@ -172,12 +172,12 @@ fn parse_rule(raw: &api::Rule, organs: &Organs, routes: &BTreeMap<String, Route>
         return Err(CharterError::Empty { place: format!("{place}: require") });
     }
     let require = require.iter().map(|r| parse_requirement(name, r, organs)).collect::<Result<_, _>>()?;
-    let max_validity = max_validity
-        .as_deref()
-        .map(str::parse)
-        .transpose()
-        .map_err(|source| CharterError::Validity { rule: name.clone(), source })?;
-    Ok(Rule { name: name.clone(), article: article.clone(), scope, authors, require, max_validity })
+    let period = |text: &Option<String>| {
+        let wrong = |source| CharterError::Validity { rule: name.clone(), source };
+        text.as_deref().map(str::parse).transpose().map_err(wrong)
+    };
+    let (max_validity, post_mortem_within) = (period(max_validity)?, period(post_mortem_within)?);
+    Ok(Rule { name: name.clone(), article: article.clone(), scope, authors, require, max_validity, post_mortem_within })
 }
 
 fn parse_scope(place: &str, raw: &api::RuleMatch) -> Result<Scope, CharterError> {

@@ -12,6 +12,7 @@ pub(in super::super) fn consumed(digest: &Digest, state: &State) -> Option<Findi
         None | Some(CommandState::Allowed { .. }) => return None,
         Some(CommandState::Running { index, .. }) => (index, "began"),
         Some(CommandState::Done { index, .. }) => (index, "was done"),
+        Some(CommandState::Enacted { index, .. }) => (index, "was done"),
         Some(CommandState::Failed { index, .. }) => (index, "failed"),
     };
     Some(Finding {

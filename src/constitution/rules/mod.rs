@@ -3,14 +3,20 @@
 
 mod audience;
 mod consumed;
+mod obligation;
+mod oversight;
 mod quorum;
+mod revoked;
 mod target;
 mod validity;
 mod version;
 
 pub(super) use audience::audience;
 pub(super) use consumed::consumed;
+pub(super) use obligation::overdue;
+pub(super) use oversight::{state_action, vetoed};
 pub(super) use quorum::{Counted, quorum};
+pub(super) use revoked::revoked;
 pub(super) use target::target;
 pub(super) use validity::{signing_times, validity, window};
 pub(super) use version::version;

@@ -13,6 +13,15 @@ pub enum CommandState {
     Allowed {
         /// Index of the decision.
         index: LogIndex,
+        /// The organ that its author signed for.
+        author: Arc<str>,
+    },
+    /// It changed State.
+    Enacted {
+        /// Index of `enact`.
+        index: LogIndex,
+        /// What it did, in a few words.
+        summary: Arc<str>,
     },
     /// An executor began; the command is consumed.
     Running {

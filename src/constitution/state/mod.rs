@@ -3,22 +3,25 @@
 
 mod command;
 mod in_force;
+mod obligation;
 
 use std::sync::Arc;
 
-use crate::trust::{parse_json_strict, sha256};
+use crate::trust::{Verb, parse_json_strict, sha256};
 use crate::units::{Digest, LogIndex};
 
+use super::action::StateAction;
 use super::decision::Decision;
 use super::event::{
-    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, Event, ObjectRef,
-    StoredEvent,
+    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, EnactEvent, Event,
+    ObjectRef, StoredEvent,
 };
 use super::manifest::Manifest;
 use super::proposal::{Effect, Outcome, Reply};
 
 pub use command::CommandState;
 pub use in_force::{InForce, Lifetime};
+pub use obligation::Obligation;
 
 /// How many judged requests are remembered by UID, so that a repeated question is recorded once. The API server repeats a
 /// question within its timeout, so this is hours of memory at a usual rate.
@@ -31,6 +34,9 @@ pub struct State {
     adopted: imbl::OrdMap<Digest, LogIndex>,
     documents: imbl::OrdMap<Digest, imbl::Vector<Arc<DocumentEvent>>>,
     commands: imbl::HashMap<Digest, CommandState>,
+    revoked: imbl::HashMap<Arc<str>, LogIndex>,
+    vetoed: imbl::HashMap<Digest, LogIndex>,
+    obligations: imbl::OrdMap<Digest, Arc<Obligation>>,
     stored: imbl::HashMap<(ObjectRef, Digest), Arc<str>>,
     judged: imbl::HashMap<String, (LogIndex, Arc<DecisionEvent>)>,
     judged_order: imbl::Vector<String>,
@@ -93,11 +99,37 @@ impl State {
         self.commands.get(digest)
     }
 
+    /// The index of the entry that revoked a key, by its fingerprint.
+    #[must_use]
+    pub fn revoked(&self, key: &str) -> Option<LogIndex> {
+        self.revoked.get(key).copied()
+    }
+
+    /// The index of the entry that vetoed a command.
+    #[must_use]
+    pub fn vetoed(&self, command: &Digest) -> Option<LogIndex> {
+        self.vetoed.get(command).copied()
+    }
+
+    /// What is owed.
+    pub fn obligations(&self) -> impl Iterator<Item = &Obligation> {
+        self.obligations.values().map(Arc::as_ref)
+    }
+
+    /// What is owed for a command.
+    #[must_use]
+    pub fn obligation(&self, command: &Digest) -> Option<&Obligation> {
+        self.obligations.get(command).map(Arc::as_ref)
+    }
+
     /// Commands whose effect began and has not ended: what an executor must resolve after a crash.
     pub fn running(&self) -> impl Iterator<Item = (&Digest, &Arc<EffectBeginEvent>, LogIndex)> {
         self.commands.iter().filter_map(|(digest, state)| match state {
             CommandState::Running { index, begin } => Some((digest, begin, *index)),
-            CommandState::Allowed { .. } | CommandState::Done { .. } | CommandState::Failed { .. } => None,
+            CommandState::Allowed { .. }
+            | CommandState::Enacted { .. }
+            | CommandState::Done { .. }
+            | CommandState::Failed { .. } => None,
         })
     }
 
@@ -146,11 +178,15 @@ impl State {
                 if self.is_consumed(&e.digest) {
                     return Err(StateError::EffectOrder { index, digest: e.digest });
                 }
+                if let Some(obligation) = Obligation::of(index, e) {
+                    self.obligations.insert(e.digest, Arc::new(obligation));
+                }
                 let running = CommandState::Running { index, begin: Arc::new(e.as_ref().clone()) };
                 self.commands.insert(e.digest, running);
             }
             Event::EffectDone(e) => self.ended(index, e, |end| CommandState::Done { index, end })?,
             Event::EffectFailed(e) => self.ended(index, e, |end| CommandState::Failed { index, end })?,
+            Event::Enact(e) => self.enact(index, e)?,
             Event::KeyAdd(_) => {}
         }
         self.next = LogIndex(index.0 + 1);
@@ -162,8 +198,33 @@ impl State {
     pub fn is_consumed(&self, digest: &Digest) -> bool {
         match self.commands.get(digest) {
             None | Some(CommandState::Allowed { .. }) => false,
-            Some(CommandState::Running { .. } | CommandState::Done { .. } | CommandState::Failed { .. }) => true,
+            Some(
+                CommandState::Enacted { .. }
+                | CommandState::Running { .. }
+                | CommandState::Done { .. }
+                | CommandState::Failed { .. },
+            ) => true,
         }
+    }
+
+    fn enact(&mut self, index: LogIndex, event: &EnactEvent) -> Result<(), StateError> {
+        let EnactEvent { digest, summary, action, object: _, signers: _, charter: _, now: _ } = event;
+        if self.is_consumed(digest) {
+            return Err(StateError::EffectOrder { index, digest: *digest });
+        }
+        self.commands.insert(*digest, CommandState::Enacted { index, summary: summary.as_str().into() });
+        match action {
+            StateAction::RevokeKey { key } => {
+                self.revoked.insert(key.as_str().into(), index);
+            }
+            StateAction::Veto { command } => {
+                self.vetoed.insert(*command, index);
+            }
+            StateAction::Review { command, findings: _ } => {
+                self.obligations.remove(command);
+            }
+        }
+        Ok(())
     }
 
     fn decided(&mut self, index: LogIndex, event: &DecisionEvent) {
@@ -173,7 +234,9 @@ impl State {
             && event.operation != super::request::Operation::Delete
             && !self.is_consumed(&digest)
         {
-            self.commands.insert(digest, CommandState::Allowed { index });
+            let author = event.signers.iter().find(|s| s.verb == Verb::Author.as_str());
+            let author = author.map(|s| s.seat.as_str()).unwrap_or_default().into();
+            self.commands.insert(digest, CommandState::Allowed { index, author });
         }
         if event.request.is_empty() {
             return;

@@ -1,21 +1,25 @@
 //! The judge: a total function of the request, State and the facts. It never fails; what it cannot judge it refuses.
 
+mod command;
+mod manifest;
+
 use serde_json::Value;
 
 use crate::api::GovernedKind;
 use crate::api::reason::Reason;
 use crate::trust::{Verified, VerifiedSignature};
 
-use super::charter::{Charter, Rule, Scope};
-use super::command::Command;
+use super::charter::{Charter, Rule};
 use super::decision::{Decision, Finding, NextStep, SeatView, Verdict};
-use super::document::{Document, DocumentError};
+use super::document::Document;
 use super::event::SignerRef;
 use super::facts::Facts;
-use super::manifest::Manifest;
 use super::request::{Operation, Request};
-use super::rules::{Counted, audience, consumed, quorum, signing_times, target, validity, version, window};
-use super::state::{Lifetime, State};
+use super::rules::{Counted, quorum, revoked, signing_times, validity};
+use super::state::State;
+
+pub(super) use command::{command_rules, judge_command};
+pub(super) use manifest::judge_manifest;
 
 /// Judges a request.
 #[must_use]
@@ -158,68 +162,22 @@ fn judge_change(request: &Request, object: &Value) -> Option<Judged> {
     None
 }
 
-pub(super) fn judge_command(object: &Value, state: &State, facts: &Facts) -> Judged {
-    let command = match Command::read(object) {
-        Ok(command) => command,
-        Err(error) => return Judged::refused(vec![error.into()]),
-    };
-    let Some(in_force) = state.charter() else {
-        let message = "no charter is in force; submit the one that the operator was started for first";
-        return Judged::refused(vec![DocumentError::new(Reason::NoCharter, message).into()]);
-    };
-    let document = &command.document;
-    let charter = &in_force.charter;
-    let mut findings: Vec<Finding> = Vec::new();
-    findings.extend(consumed(&document.digest, state));
-    findings.extend(window(document, facts.now));
-    findings.extend(audience(document, charter, &facts.cluster_uid));
-    if in_force.lifetime(facts.now) == Lifetime::Ended {
-        let message = format!("the charter in force expired at {}; adopt its next version", in_force.expires_at);
-        findings.push(DocumentError::new(Reason::CharterExpired, message).into());
-    }
-    findings.extend(target(&command, &facts.target));
-    let rules = command_rules(&command, charter);
-    if rules.is_empty() {
-        let impact = charter.impact(&command.action, &command.target.namespace, command.impact);
-        let message = format!("no rule covers {} with the impact {}", command.action.name(), impact.as_str());
-        findings.push(DocumentError::new(Reason::NoRuleMatches, message).into());
-    }
-    let names = rules.iter().map(|r| r.name.clone()).collect();
-    let (signatures, counted) = check_signatures(document, &rules, charter, facts, &mut findings);
-    let mut judged = Judged::of(findings, Some(document), &signatures);
-    judged.summary = Some(command.summary());
-    judged.decision.rules = names;
-    judged.decision.seats = counted;
-    judged
-}
-
-/// Every rule that matches; all must be satisfied.
-fn command_rules<'a>(command: &Command, charter: &'a Charter) -> Vec<&'a Rule> {
-    let raised = charter.impact(&command.action, &command.target.namespace, command.impact);
-    charter
-        .rules
-        .iter()
-        .filter(|rule| match &rule.scope {
-            Scope::Commands { actions, impact, namespaces } => {
-                actions.contains(command.action.name())
-                    && impact.is_none_or(|i| i == raised)
-                    && (namespaces.is_empty() || namespaces.contains(&command.target.namespace))
-            }
-            Scope::Manifests(_) => false,
-        })
-        .collect()
-}
-
 /// Verifies and counts. Findings are added; the seats are for people to see.
 fn check_signatures(
     document: &Document,
     rules: &[&Rule],
     charter: &Charter,
+    state: &State,
     facts: &Facts,
     findings: &mut Vec<Finding>,
 ) -> (Vec<VerifiedSignature>, Vec<SeatView>) {
     if document.signatures.is_empty() {
         findings.push(unsigned(document, rules));
+    }
+    let worthless = revoked(document, state);
+    if !worthless.is_empty() {
+        findings.extend(worthless);
+        return (Vec::new(), Vec::new());
     }
     let verified: Verified<()> = match document.verify((), charter) {
         Ok(verified) => verified,
@@ -243,114 +201,4 @@ fn unsigned(document: &Document, rules: &[&Rule]) -> Finding {
     let author = rules.iter().flat_map(|r| r.authors.iter()).next();
     let next = author.map(|seat| NextStep::Run(format!("miax sign -f {}.yaml --seat {seat}", document.object.name)));
     Finding { reason: Reason::Unsigned, message: "it carries no signature".to_owned(), rule: None, next }
-}
-
-pub(super) fn judge_manifest(object: &Value, state: &State, facts: &Facts) -> Judged {
-    let manifest = match Manifest::read(object) {
-        Ok(manifest) => manifest,
-        Err(error) => return Judged::refused(vec![error.into()]),
-    };
-    let document = &manifest.document;
-    let mut findings: Vec<Finding> = Vec::new();
-    findings.extend(version(&manifest, state, facts));
-    findings.extend(window(document, facts.now));
-    findings.extend(audience(document, &manifest.charter, &facts.cluster_uid));
-    findings.extend(authority(&manifest));
-    findings.extend(super::lint::lint(&manifest.charter).into_iter().filter(|f| f.blocks()).map(Finding::from));
-    let current = state.charter().map(|c| &c.charter);
-    let mut judged = match current.filter(|_| !is_in_force(&manifest, state)) {
-        Some(current) => judge_amendment(&manifest, current, facts, findings),
-        None => judge_by(document, &manifest_rules(&manifest.charter), &manifest.charter, facts, findings),
-    };
-    judged.summary = Some(manifest.summary());
-    judged
-}
-
-fn is_in_force(manifest: &Manifest, state: &State) -> bool {
-    state.charter().is_some_and(|c| c.reference.digest == manifest.document.digest)
-}
-
-/// Counts the signatures of a manifest under one charter.
-fn judge_by(
-    document: &Document,
-    rules: &[&Rule],
-    charter: &Charter,
-    facts: &Facts,
-    mut findings: Vec<Finding>,
-) -> Judged {
-    if rules.is_empty() {
-        let message = "no rule covers manifests with the body charter";
-        findings.push(DocumentError::new(Reason::NoRuleMatches, message).into());
-    }
-    let (signatures, seats) = check_signatures(document, rules, charter, facts, &mut findings);
-    let mut judged = Judged::of(findings, Some(document), &signatures);
-    judged.decision.rules = rules.iter().map(|r| r.name.clone()).collect();
-    judged.decision.seats = seats;
-    judged
-}
-
-/// An amendment is judged by the charter in force and by its own rules: old and new quorum, as a TUF root rotates. Whoever
-/// only one of them knows, or knows with another key or seat, counts under that one; a signature that neither knows
-/// refuses the whole, as everywhere (R6).
-fn judge_amendment(manifest: &Manifest, current: &Charter, facts: &Facts, mut findings: Vec<Finding>) -> Judged {
-    let document = &manifest.document;
-    let next = &manifest.charter;
-    let by_old = document.with_signatures(|s| s.fits(current) || !s.fits(next));
-    let by_new = document.with_signatures(|s| s.fits(next));
-    let old = judge_by(&by_old, &manifest_rules(current), current, facts, Vec::new());
-    let new = judge_by(&by_new, &manifest_rules(next), next, facts, Vec::new());
-    let mut rules = old.decision.rules;
-    rules.extend(new.decision.rules.into_iter().filter(|r| !rules.contains(r)).collect::<Vec<_>>());
-    findings.extend(refusals(old.decision.verdict, old.decision.findings));
-    for finding in refusals(new.decision.verdict, new.decision.findings) {
-        // It carries signatures, only none that its own rules can count.
-        let finding = match finding.reason {
-            Reason::Unsigned if !document.signatures.is_empty() => {
-                let message = "nobody whom it lists with this key and seat has signed".to_owned();
-                Finding { reason: Reason::AuthorMissing, message, ..finding }
-            }
-            _ => finding,
-        };
-        // What both say the same is said once; what only its own rules ask for names them.
-        if !findings.contains(&finding) {
-            findings.push(Finding { message: format!("{}, by its own rules", finding.message), ..finding });
-        }
-    }
-    let mut signers = old.signers;
-    signers.extend(new.signers.into_iter().filter(|s| !signers.contains(s)).collect::<Vec<_>>());
-    let seats = if old.decision.seats == new.decision.seats {
-        old.decision.seats
-    } else {
-        [old.decision.seats, new.decision.seats].concat()
-    };
-    let mut judged = Judged::of(findings, Some(document), &[]);
-    judged.signers = signers;
-    judged.decision.rules = rules;
-    judged.decision.seats = seats;
-    judged
-}
-
-fn refusals(verdict: Verdict, findings: Vec<Finding>) -> Vec<Finding> {
-    match verdict {
-        Verdict::Allow => Vec::new(),
-        Verdict::Deny => findings,
-    }
-}
-
-fn manifest_rules(charter: &Charter) -> Vec<&Rule> {
-    let matches = |rule: &&Rule| match &rule.scope {
-        Scope::Manifests(bodies) => bodies.contains("charter"),
-        Scope::Commands { .. } => false,
-    };
-    charter.rules.iter().filter(matches).collect()
-}
-
-/// Charters stand under the authority of the highest organ (Article I).
-fn authority(manifest: &Manifest) -> Option<Finding> {
-    let rank = manifest.charter.organs.get(&manifest.authority);
-    if rank == Some(&super::charter::ROOT_RANK) {
-        return None;
-    }
-    let message = format!("a charter stands under the organ of rank 1, not under `{}`", manifest.authority);
-    Some(DocumentError::new(Reason::AuthorityWrong, message).into())
 }
