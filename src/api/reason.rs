@@ -154,6 +154,10 @@ reasons! {
     CharterInForce: Refused,
     /// No rule of the charter covers this; what no rule covers is refused.
     NoRuleMatches: Refused,
+    /// An emergency charter was not ratified in time; the one before it is in force again.
+    CharterLapsed: Refused,
+    /// An emergency charter is in force; before another charter it must be ratified or lapse.
+    RatificationPending: Refused,
     /// A veto comes from an organ that does not rank above the command's author.
     RankTooLow: Refused,
     /// Somebody who signed a command reviews it.

@@ -79,6 +79,15 @@ enum Action {
         #[command(flatten)]
         common: Common,
     },
+    /// Confirm an emergency amendment, by the quorum of the charter before it.
+    #[command(after_help = "Example:
+  miax draft ratify-amendment sha256:9f2c... --reason 'reviewed' --audience prod-eu --out ratify.yaml")]
+    RatifyAmendment {
+        /// Digest of the emergency charter, as `miax status` prints it.
+        charter: Digest,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Close the post-mortem of a command; by people who did not sign it.
     #[command(after_help = "Example:
   miax draft review sha256:9f2c... --findings 'cache ran full, see OPS-7' --reason 'post-mortem' --audience prod-eu")]
@@ -152,6 +161,9 @@ pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
         }
         Action::RevokeKey { key, common } => (on_state("RevokeKey", json!({"key": key})), common),
         Action::Veto { command, common } => (on_state("Veto", json!({"command": command})), common),
+        Action::RatifyAmendment { charter, common } => {
+            (on_state("RatifyAmendment", json!({"charter": charter})), common)
+        }
         Action::Review { command, findings, common } => {
             (on_state("Review", json!({"command": command, "findings": findings})), common)
         }

@@ -358,6 +358,9 @@ fn columns(event: &Event) -> (String, String, String) {
         Event::Document(e) => ("-".to_owned(), "-".to_owned(), format!("text part {} of {}", e.part + 1, e.parts)),
         Event::Adopt(e) => ("-".to_owned(), e.object.to_string(), format!("version {} is in force", e.version)),
         Event::EffectBegin(e) => ("-".to_owned(), e.object.to_string(), format!("{} by {}", e.summary, e.executor)),
+        Event::Lapse(e) => {
+            ("-".to_owned(), e.object.to_string(), format!("not ratified until {}; it lapsed", e.ratify_by))
+        }
         Event::Enact(e) => ("-".to_owned(), e.object.to_string(), e.summary.clone()),
         Event::EffectDone(e) | Event::EffectFailed(e) => {
             (e.reason.to_string(), e.object.to_string(), e.message.clone())

@@ -78,6 +78,9 @@ pub(super) fn describe(signed: &Signed, object: &Value, decision: Option<&Decisi
         }
         Signed::Manifest(manifest) => {
             row("authority", manifest.authority.clone());
+            if let Some(by) = manifest.ratify_by {
+                row("emergency", format!("lapses at {by} unless it is ratified"));
+            }
             let (people, rules) = (manifest.charter.principals.len(), manifest.charter.rules.len());
             row("content", format!("{people} principals, {rules} rules"));
         }

@@ -18,12 +18,13 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let (report, state) = arguments.source.replay()?;
-    let charter = state.charter();
+    let now = now();
+    let charter = state.charter(now);
+    let emergency = state.emergency().filter(|e| now < e.ratify_by);
     let running: Vec<_> = state
         .running()
         .map(|(digest, begin, index)| json!({"digest": digest, "index": index, "summary": begin.summary, "object": begin.object}))
         .collect();
-    let now = now();
     let mut owed: Vec<_> = state.obligations().collect();
     owed.sort_by_key(|o| o.due);
     let obligations: Vec<_> = owed
@@ -34,7 +35,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let value = json!({
         "charter": charter.map(|c| json!({
             "object": c.object, "version": c.reference.version, "digest": c.reference.digest,
-            "expiresAt": c.expires_at, "since": c.since,
+            "expiresAt": c.expires_at, "since": c.since, "ratifyBy": emergency.map(|e| e.ratify_by),
         })),
         "running": running,
         "obligations": obligations,
@@ -58,6 +59,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             }
             None => format!("charter  {}", paint("none in force", Tone::Doubt)),
         }];
+        if let Some(e) = emergency {
+            let (by, digest) = (e.ratify_by, e.charter.reference.digest);
+            let what = paint(&format!("an emergency amendment: it lapses at {by}"), Tone::Doubt);
+            lines.push(format!("         {what} unless ratified; run: miax draft ratify-amendment {digest}"));
+        }
         let (word, tone) = if report.is_whole() { ("whole", Tone::Good) } else { ("NOT WHOLE", Tone::Bad) };
         lines.push(format!("ledger   {}, {} entries in {} blocks", paint(word, tone), report.entries, report.blocks));
         lines.extend(findings.iter().map(|f| format!("         {}", paint(f, Tone::Bad))));

@@ -71,6 +71,11 @@ pub enum StateAction {
         /// What was found.
         findings: String,
     },
+    /// Confirms an emergency amendment.
+    RatifyAmendment {
+        /// Digest of the charter.
+        charter: Digest,
+    },
 }
 
 /// What a command does.
@@ -120,7 +125,8 @@ impl WorkloadKind {
 
 impl Action {
     /// Every action's name.
-    pub const NAMES: [&'static str; 6] = ["Scale", "Restart", "Rollback", "RevokeKey", "Veto", "Review"];
+    pub const NAMES: [&'static str; 7] =
+        ["Scale", "Restart", "Rollback", "RevokeKey", "Veto", "Review", "RatifyAmendment"];
 
     /// The name that rules match.
     #[must_use]
@@ -132,6 +138,7 @@ impl Action {
             Self::State(StateAction::RevokeKey { .. }) => "RevokeKey",
             Self::State(StateAction::Veto { .. }) => "Veto",
             Self::State(StateAction::Review { .. }) => "Review",
+            Self::State(StateAction::RatifyAmendment { .. }) => "RatifyAmendment",
         }
     }
 
@@ -156,6 +163,7 @@ impl Action {
             Self::State(StateAction::RevokeKey { key }) => format!("Revoke the key {key}"),
             Self::State(StateAction::Veto { command }) => format!("Veto the command {command}"),
             Self::State(StateAction::Review { command, .. }) => format!("Review the command {command}"),
+            Self::State(StateAction::RatifyAmendment { charter }) => format!("Ratify the emergency charter {charter}"),
         }
     }
 }
@@ -184,7 +192,7 @@ impl fmt::Display for Target {
 
 /// Reads the action of a command and checks that it makes sense.
 pub(super) fn read_action(raw: &api::Action, document: &Document) -> Result<Action, DocumentError> {
-    let api::Action { type_, scale, restart, rollback, revoke_key, veto, review } = raw;
+    let api::Action { type_, scale, restart, rollback, revoke_key, veto, review, ratify_amendment } = raw;
     let set = [
         scale.is_some(),
         restart.is_some(),
@@ -192,10 +200,11 @@ pub(super) fn read_action(raw: &api::Action, document: &Document) -> Result<Acti
         revoke_key.is_some(),
         veto.is_some(),
         review.is_some(),
+        ratify_amendment.is_some(),
     ];
     // Exactly one field: with `type` saying one thing and a second field another, people would read the wrong one.
     let only = set.iter().filter(|s| **s).count() == 1;
-    match (type_.as_str(), scale, restart, rollback, revoke_key, veto, review) {
+    match (type_.as_str(), scale, restart, rollback, revoke_key, veto, review, ratify_amendment) {
         ("Scale", Some(raw), ..) if only => {
             on_workload(WorkloadAction::Scale { replicas: read_replicas(raw.replicas)? }, &raw.target, document)
         }
@@ -210,15 +219,19 @@ pub(super) fn read_action(raw: &api::Action, document: &Document) -> Result<Acti
         ("RevokeKey", _, _, _, Some(raw), ..) if only => {
             Ok(Action::State(StateAction::RevokeKey { key: raw.key.clone() }))
         }
-        ("Veto", _, _, _, _, Some(raw), _) if only => {
-            Ok(Action::State(StateAction::Veto { command: read_digest("veto", &raw.command)? }))
+        ("Veto", _, _, _, _, Some(raw), ..) if only => {
+            Ok(Action::State(StateAction::Veto { command: read_digest("veto.command", &raw.command)? }))
         }
-        ("Review", _, _, _, _, _, Some(raw)) if only => {
+        ("Review", _, _, _, _, _, Some(raw), _) if only => {
             if raw.findings.trim().is_empty() {
                 return Err(DocumentError::new(Reason::FieldInvalid, "review.findings is empty; say what was found"));
             }
-            let (command, findings) = (read_digest("review", &raw.command)?, raw.findings.clone());
+            let (command, findings) = (read_digest("review.command", &raw.command)?, raw.findings.clone());
             Ok(Action::State(StateAction::Review { command, findings }))
+        }
+        ("RatifyAmendment", _, _, _, _, _, _, Some(raw)) if only => {
+            let charter = read_digest("ratifyAmendment.charter", &raw.charter)?;
+            Ok(Action::State(StateAction::RatifyAmendment { charter }))
         }
         (other, ..) => {
             let message = format!(
@@ -249,7 +262,7 @@ fn read_replicas(raw: i32) -> Result<u32, DocumentError> {
 }
 
 fn read_digest(field: &str, text: &str) -> Result<Digest, DocumentError> {
-    text.parse().map_err(|e| DocumentError::new(Reason::FieldInvalid, format!("spec.action.{field}.command: {e}")))
+    text.parse().map_err(|e| DocumentError::new(Reason::FieldInvalid, format!("spec.action.{field}: {e}")))
 }
 
 fn read_target(raw: &api::TargetRef, document: &Document) -> Result<Target, DocumentError> {

@@ -129,6 +129,8 @@ pub struct Rule {
     pub require: Vec<Requirement>,
     /// How long a document may be valid.
     pub max_validity: Option<Seconds>,
+    /// How soon an emergency charter must be ratified.
+    pub ratify_within: Option<Seconds>,
     /// How soon after a command began its post-mortem is due.
     pub post_mortem_within: Option<Seconds>,
 }
@@ -156,7 +158,11 @@ pub struct Charter {
 
 /// The signal that commands are.
 pub(super) const COMMAND_SIGNAL: &str = "ControlCommand";
-/// The organ under whose authority charters stand (Article I).
+/// The body of manifests that rules call so.
+pub(super) const CHARTER: &str = "charter";
+/// A charter with `ratifyBy`.
+pub(super) const EMERGENCY_CHARTER: &str = "emergencyCharter";
+/// The organ's rank under whose authority charters stand (Article I).
 pub(super) const ROOT_RANK: u32 = 1;
 
 /// Why a charter cannot be understood at all. None of these can be waived.
@@ -208,6 +214,14 @@ pub enum CharterError {
     #[error("rule `{rule}`: a requirement is `seat` with `count`, or `pool` with `count` or `fraction`, nothing else")]
     RequirementShape {
         /// In which rule.
+        rule: String,
+    },
+    /// An emergency charter could stay for ever.
+    #[error(
+        "rule `{rule}` matches emergencyCharter; say with ratifyWithin how long such a charter lasts, for example 72h"
+    )]
+    RatifyWithin {
+        /// Which rule.
         rule: String,
     },
     /// A threshold is below 1 or a fraction above 1.

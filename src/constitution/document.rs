@@ -229,7 +229,7 @@ fn canonical_error(error: &CanonicalError) -> DocumentError {
     DocumentError::new(reason, error.to_string())
 }
 
-fn time(place: &str, text: &str) -> Result<UnixSeconds, DocumentError> {
+pub(super) fn time(place: &str, text: &str) -> Result<UnixSeconds, DocumentError> {
     text.parse().map_err(|e| DocumentError::new(Reason::FieldInvalid, format!("{place}: {e}")))
 }
 

@@ -31,6 +31,8 @@ pub enum Event {
     EffectFailed(EffectEndEvent),
     /// A command changed State; it is consumed and done.
     Enact(Box<EnactEvent>),
+    /// An emergency charter was not ratified in time.
+    Lapse(LapseEvent),
     /// A writer's key was introduced; the ledger checks it, State ignores it.
     KeyAdd(KeyEvent),
 }
@@ -144,6 +146,20 @@ pub struct AdoptEvent {
     pub digest: Digest,
     /// SHA-256 of its whole canonical text, signatures included, as given by the `document` entries before.
     pub text: Digest,
+}
+
+/// An emergency charter that was not ratified in time; the one before it is in force again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LapseEvent {
+    /// Which object.
+    pub object: ObjectRef,
+    /// The charter that lapsed.
+    pub charter: CharterRef,
+    /// When it had to be ratified.
+    pub ratify_by: UnixSeconds,
+    /// When it was seen to have lapsed.
+    pub now: UnixSeconds,
 }
 
 /// An executor is about to act.
@@ -262,6 +278,7 @@ impl Event {
             Self::EffectDone(_) => "effect.done",
             Self::EffectFailed(_) => "effect.failed",
             Self::Enact(_) => "enact",
+            Self::Lapse(_) => "charter.lapse",
             Self::KeyAdd(_) => "key.add",
         }
     }
@@ -279,6 +296,7 @@ impl Event {
             Self::EffectBegin(e) => serde_json::to_value(e),
             Self::EffectDone(e) | Self::EffectFailed(e) => serde_json::to_value(e),
             Self::Enact(e) => serde_json::to_value(e),
+            Self::Lapse(e) => serde_json::to_value(e),
             Self::KeyAdd(e) => Ok(Value::Object(e.fields.clone())),
         };
         match value {
@@ -303,6 +321,7 @@ impl Event {
             "effect.done" => serde_json::from_value(value).map(Self::EffectDone),
             "effect.failed" => serde_json::from_value(value).map(Self::EffectFailed),
             "enact" => serde_json::from_value(value).map(Self::Enact),
+            "charter.lapse" => serde_json::from_value(value).map(Self::Lapse),
             "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),
             other => return Err(EventError::Kind(other.to_owned())),
         };

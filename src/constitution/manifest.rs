@@ -6,8 +6,10 @@ use crate::api::GovernedKind;
 use crate::api::reason::Reason;
 use crate::api::v1alpha1::{ManifestBody, ManifestSpec};
 
+use crate::units::UnixSeconds;
+
 use super::charter::Charter;
-use super::document::{Document, DocumentError, read};
+use super::document::{Document, DocumentError, read, time};
 
 /// A manifest, parsed. Its body is a charter: the only body that this version knows.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct Manifest {
     pub version: u64,
     /// The organ under whose authority it stands.
     pub authority: String,
+    /// Until when it must be ratified; only for an emergency amendment.
+    pub ratify_by: Option<UnixSeconds>,
     /// The charter.
     pub charter: Charter,
 }
@@ -47,12 +51,17 @@ impl Manifest {
             return Err(DocumentError::new(Reason::NameInvalid, message));
         }
         let charter = Charter::try_from(charter).map_err(|e| DocumentError::new(Reason::CharterLint, e.to_string()))?;
-        Ok(Self { document, id: spec.id, version, authority: spec.authority, charter })
+        let ratify_by = spec.ratify_by.as_deref().map(|t| time("spec.ratifyBy", t)).transpose()?;
+        if ratify_by.is_some_and(|by| by > document.expires_at) {
+            return Err(DocumentError::new(Reason::FieldInvalid, "spec.ratifyBy is later than spec.expiresAt"));
+        }
+        Ok(Self { document, id: spec.id, version, authority: spec.authority, ratify_by, charter })
     }
 
     /// What it is, in a few words.
     #[must_use]
     pub fn summary(&self) -> String {
-        format!("charter {} version {}", self.id, self.version)
+        let emergency = self.ratify_by.map(|by| format!(", in force until {by} unless ratified")).unwrap_or_default();
+        format!("charter {} version {}{emergency}", self.id, self.version)
     }
 }

@@ -31,7 +31,7 @@ pub use decision::{Decision, Finding, NextStep, SeatView, Verdict};
 pub use document::{Document, DocumentError};
 pub use event::{
     AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, EnactEvent, Event,
-    EventError, KeyEvent, ObjectRef, SignerRef, StoredEvent,
+    EventError, KeyEvent, LapseEvent, ObjectRef, SignerRef, StoredEvent,
 };
 pub use facts::{Facts, TargetFact, TargetState};
 pub use judge::{judge, recheck, unchanged};
@@ -40,4 +40,4 @@ pub use manifest::Manifest;
 pub use proposal::{Effect, EffectPlan, Outcome, Proposal, Reply, deliberate};
 pub use record::executor;
 pub use request::{Operation, Request};
-pub use state::{CommandState, InForce, Lifetime, Obligation, State, StateError};
+pub use state::{CommandState, Emergency, InForce, Lifetime, Obligation, State, StateError};

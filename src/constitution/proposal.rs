@@ -25,6 +25,8 @@ pub enum Proposal {
     Begin(Box<Value>),
     /// Let a stored command change State; the whole object, judged again. Refused when it is consumed.
     Enact(Box<Value>),
+    /// Record that an emergency charter has lapsed. Nothing happens when none has.
+    Lapse,
     /// Record how an action ended. Refused when it did not begin or has ended already.
     End(Effect),
 }
@@ -82,6 +84,7 @@ pub fn deliberate(proposal: &Proposal, state: &State, facts: &Facts) -> Outcome 
         Proposal::Adopt(object) => super::record::adopt(object, state, facts),
         Proposal::Begin(object) => super::record::begin(object, state, facts),
         Proposal::Enact(object) => super::record::enact(object, state, facts),
+        Proposal::Lapse => super::record::lapse(state, facts),
         Proposal::End(effect) => state.end_effect(effect),
     }
 }

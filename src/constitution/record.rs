@@ -11,7 +11,7 @@ use super::charter::{COMMAND_SIGNAL, Charter};
 use super::command::Command;
 use super::decision::Decision;
 use super::event::{
-    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EnactEvent, Event, ObjectRef,
+    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EnactEvent, Event, LapseEvent, ObjectRef,
 };
 use super::facts::{Facts, TargetFact};
 use super::judge::{Judged, command_rules, judge_command, judge_manifest, judge_request};
@@ -57,7 +57,7 @@ fn refuse(decision: Decision) -> Outcome {
 /// Brings a stored manifest into force: judged again, then its text in pieces and the adoption, in one block.
 pub(super) fn adopt(object: &Value, state: &State, facts: &Facts) -> Outcome {
     let Judged { decision, .. } = judge_manifest(object, state, facts);
-    let known = state.charter().zip(decision.digest).is_some_and(|(c, digest)| c.reference.digest == digest);
+    let known = state.charter(facts.now).zip(decision.digest).is_some_and(|(c, digest)| c.reference.digest == digest);
     if known {
         return Outcome { events: Vec::new(), reply: Reply::Done };
     }
@@ -75,7 +75,9 @@ pub(super) fn adopt(object: &Value, state: &State, facts: &Facts) -> Outcome {
     };
     let text = sha256(bytes.as_slice());
     let whole = String::from_utf8_lossy(bytes.as_slice()).into_owned();
-    let mut events = pieces(&whole, text);
+    // A lapse that nobody wrote down yet comes first: what is adopted now stands on the charter before it.
+    let mut events = lapse(state, facts).events;
+    events.extend(pieces(&whole, text));
     events.push(Event::Adopt(AdoptEvent {
         object: manifest.document.object.clone(),
         version: manifest.version,
@@ -108,7 +110,7 @@ pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
         return refuse(decision);
     }
     let (Ok(command), Some(in_force), TargetFact::Found(observed)) =
-        (Command::read(object), state.charter(), &facts.target)
+        (Command::read(object), state.charter(facts.now), &facts.target)
     else {
         return refuse(Decision::refusal(Reason::RuleFailed, "the command was allowed but cannot be begun"));
     };
@@ -153,7 +155,7 @@ pub(super) fn enact(object: &Value, state: &State, facts: &Facts) -> Outcome {
     if !decision.is_allowed() {
         return refuse(decision);
     }
-    let (Ok(command), Some(in_force)) = (Command::read(object), state.charter()) else {
+    let (Ok(command), Some(in_force)) = (Command::read(object), state.charter(facts.now)) else {
         return refuse(Decision::refusal(Reason::RuleFailed, "the command was allowed but cannot be enacted"));
     };
     let Action::State(action) = command.action else {
@@ -172,4 +174,14 @@ pub(super) fn enact(object: &Value, state: &State, facts: &Facts) -> Outcome {
         now: facts.now,
     };
     Outcome { events: vec![Event::Enact(Box::new(event))], reply: Reply::Done }
+}
+
+/// Writes down that the time of an emergency charter is over.
+pub(super) fn lapse(state: &State, facts: &Facts) -> Outcome {
+    let over = state.emergency().filter(|e| facts.now >= e.ratify_by);
+    let events = over.map(|e| {
+        let (object, charter) = (e.charter.object.clone(), e.charter.reference.clone());
+        Event::Lapse(LapseEvent { object, charter, ratify_by: e.ratify_by, now: facts.now })
+    });
+    Outcome { events: events.into_iter().collect(), reply: Reply::Done }
 }

@@ -118,7 +118,9 @@ async fn begin(value: Value, target: &Target, context: &Context) -> Result<Optio
 /// Reads the target with the rights of the organ that would act, never with our own.
 async fn look_up(target: &Target, context: &Context) -> Result<TargetFact, Error> {
     let view = context.ledger.view();
-    let Some(organ) = view.state.charter().and_then(|c| executor(&c.charter)) else { return Ok(TargetFact::Stale) };
+    let Some(organ) = view.state.charter((context.clock)().into()).and_then(|c| executor(&c.charter)) else {
+        return Ok(TargetFact::Stale);
+    };
     let client = (context.seats)(organ)?;
     match read(&client, target).await {
         Ok(object) => Ok(fact(object.as_ref())),

@@ -27,7 +27,15 @@ pub(super) async fn reconcile(object: &DynamicObject, context: &Context) -> Resu
         Err(error) => refused(None, &Decision::refusal(error.reason, error.message)),
     };
     write(context, &resource(GovernedKind::Manifest), MANIFEST_MANAGER, object, seen).await?;
-    Ok(Action::requeue(LOOK_AGAIN))
+    Ok(Action::requeue(until_lapse(context).map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN))))
+}
+
+/// How long an emergency charter still has. When its time is over it has lapsed already; here that is written down.
+fn until_lapse(context: &Context) -> Option<Duration> {
+    let now: UnixSeconds = (context.clock)().into();
+    let by = context.ledger.view().state.emergency()?.ratify_by;
+    // One second at least: the entry that ends it may not be folded yet.
+    Some(Duration::from_secs(if now >= by { 1 } else { by.since(now).0.max(1) }))
 }
 
 async fn bring_into_force(
@@ -37,6 +45,10 @@ async fn bring_into_force(
     context: &Context,
 ) -> Result<Seen, Error> {
     let digest = manifest.document.digest;
+    let now = || UnixSeconds::from((context.clock)());
+    if context.ledger.view().state.emergency().is_some_and(|e| now() >= e.ratify_by) {
+        context.ledger.append(Proposal::Lapse, context.facts(TargetFact::NotNamed)).await?;
+    }
     if context.ledger.view().state.adopted(&digest).is_none() {
         let facts = || context.facts(TargetFact::NotNamed);
         context.ledger.append(Proposal::Stored(stored(object, manifest)), facts()).await?;
@@ -49,8 +61,10 @@ async fn bring_into_force(
     }
     let view = context.ledger.view();
     let index = view.state.adopted(&digest);
-    let standing = match view.state.charter() {
-        Some(current) if current.reference.digest == digest => in_force(current, (context.clock)().into()),
+    let waits = view.state.emergency().map(|e| e.ratify_by);
+    let standing = match view.state.charter(now()) {
+        Some(current) if current.reference.digest == digest => in_force(current, waits, now()),
+        Some(current) if current.reference.version < manifest.version => lapsed(current),
         current => superseded(current),
     };
     let recorded = index.map(|i| format!("ledger entry {i}")).unwrap_or_default();
@@ -69,12 +83,28 @@ fn superseded(current: Option<&InForce>) -> [Observation; 2] {
         .map(|(kind, status)| Observation { kind, status, reason: Reason::Superseded, message: by.clone() })
 }
 
+/// An emergency charter that nobody ratified in time.
+fn lapsed(current: &InForce) -> [Observation; 2] {
+    let message = format!("it was not ratified in time; {} is in force again", current.object.name);
+    [ConditionType::Active, ConditionType::Ready].map(|kind| Observation {
+        kind,
+        status: ConditionStatus::False,
+        reason: Reason::CharterLapsed,
+        message: message.clone(),
+    })
+}
+
 /// The charter in force: unhealthy well before its end, so that people see it in time.
-fn in_force(current: &InForce, now: UnixSeconds) -> [Observation; 2] {
+fn in_force(current: &InForce, waits: Option<UnixSeconds>, now: UnixSeconds) -> [Observation; 2] {
     use ConditionStatus::{False, True};
     let end = current.expires_at;
     let next = "adopt its next version: miax charter next";
     let (active, ready, reason, message) = match current.lifetime(now) {
+        Lifetime::Long | Lifetime::EndsSoon if let Some(by) = waits => {
+            let digest = current.reference.digest;
+            let message = format!("it lapses at {by} unless it is ratified: miax draft ratify-amendment {digest}");
+            (True, False, Reason::RatificationPending, message)
+        }
         Lifetime::Long => (True, True, Reason::Adopted, "this charter is in force".to_owned()),
         Lifetime::EndsSoon => (True, False, Reason::CharterExpiring, format!("it expires at {end}; {next}")),
         Lifetime::Ended => (False, False, Reason::CharterExpired, format!("it expired at {end}; {next}")),
@@ -129,10 +159,11 @@ mod tests {
             id: "constitution".to_owned(),
             reference: CharterRef { version: 1, digest: Digest([0; 32]) },
             expires_at: end,
+            ratify_by: None,
             since: crate::units::LogIndex(0),
             charter: (&body).try_into().expect("charter"),
         };
-        let at = |before: u64| in_force(&current, end.minus(Seconds(before))).map(|o| (o.status, o.reason));
+        let at = |before: u64| in_force(&current, None, end.minus(Seconds(before))).map(|o| (o.status, o.reason));
         let (yes, no) = (ConditionStatus::True, ConditionStatus::False);
         assert_eq!(at(31 * 86_400), [(yes, Reason::Adopted), (yes, Reason::Adopted)]);
         assert_eq!(at(30 * 86_400), [(yes, Reason::CharterExpiring), (no, Reason::CharterExpiring)]);

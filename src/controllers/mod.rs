@@ -147,7 +147,7 @@ async fn spawn_controller(
 
 /// An item whenever another charter comes into force: then every object stands otherwise than before.
 fn charter_changes(ledger: &Ledger) -> impl Stream<Item = ()> + Send + use<> {
-    let since = |view: &View| view.state.charter().map(|c| c.since);
+    let since = |view: &View| view.state.charter_changed();
     let views = ledger.changes();
     let known = since(&views.borrow());
     futures::stream::unfold((views, known), move |(mut views, known)| async move {

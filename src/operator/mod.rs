@@ -155,9 +155,9 @@ impl Base {
 
     /// Serves probes and metrics.
     async fn serve_probes(&self, address: SocketAddr, ready: Readiness, ledger: Ledger) -> Result<(), Error> {
-        let metrics = self.metrics.clone();
+        let (metrics, clock) = (self.metrics.clone(), self.clock.clone());
         let exposition = Arc::new(move || {
-            metrics.take_ledger(numbers(&ledger));
+            metrics.take_ledger(numbers(&ledger, clock().into()));
             metrics.render().map_err(|e| e.to_string())
         });
         let io = |source| Error::Io { what: format!("the probes cannot listen on {address}"), source };
@@ -193,7 +193,7 @@ fn seat_clients(config: Config) -> SeatClients {
     })
 }
 
-fn numbers(ledger: &Ledger) -> LedgerNumbers {
+fn numbers(ledger: &Ledger, now: UnixSeconds) -> LedgerNumbers {
     let view = ledger.view();
     let stats = ledger.stats();
     LedgerNumbers {
@@ -203,7 +203,7 @@ fn numbers(ledger: &Ledger) -> LedgerNumbers {
         blocks: stats.blocks.load(Ordering::Relaxed),
         conflicts: stats.conflicts.load(Ordering::Relaxed),
         ambiguous: stats.ambiguous.load(Ordering::Relaxed),
-        charter_expires: view.state.charter().map(|c| c.expires_at),
+        charter_expires: view.state.charter(now).map(|c| c.expires_at),
         obligations: u64::try_from(view.state.obligations().count()).unwrap_or(u64::MAX),
         obligation_due: view.state.obligations().map(|o| o.due).min(),
     }

@@ -13,9 +13,26 @@ const QUORUM: [(&str, &str, &str); 5] = [
     ("approve", "theo", "TC"),
 ];
 
+/// Who enacts an emergency amendment.
+const EMERGENCY: [(&str, &str, &str); 3] =
+    [("sign", "carol", "CEK"), ("approve", "cyrus", "CEK"), ("approve", "alma", "ALPHA")];
+
+const ACTIVE_REASON: &str = r#".status.conditions[?(@.type=="Active")].reason"#;
+
+fn sign_all(stage: &Stage, file: &str, people: &[(&str, &str, &str)]) {
+    for (verb, name, seat) in people {
+        stage.organisation().sign(verb, file, name, seat).expect("signed");
+    }
+}
+
+/// Starts the next version.
+fn next(stage: &Stage, more: &[&str]) -> String {
+    let command = [&["charter", "next", "-f", "constitution-v1.yaml"], more].concat();
+    stage.cli().run(&command).expect("the next version").trim().to_owned()
+}
+
 fn amend(stage: &Stage, from: &str, to: &str) -> String {
-    let file = stage.cli().run(&["charter", "next", "-f", "constitution-v1.yaml"]).expect("the next version");
-    let file = file.trim().to_owned();
+    let file = next(stage, &[]);
     let text = std::fs::read_to_string(stage.file(&file)).expect("reads");
     assert!(text.contains(from), "{from} is not in the charter");
     std::fs::write(stage.file(&file), text.replace(from, to)).expect("written");
@@ -40,8 +57,7 @@ fn article_x_an_amendment_takes_effect_and_the_old_charter_never_comes_back() {
     let late = approved(&stage, "late", &scale("3"));
     accepts(&stage, &file);
     stage.wait_for("manifest/constitution-v2", &[], "Active").expect("it is in force");
-    let reason = |kind: &str| format!(r#".status.conditions[?(@.type=="{kind}")].reason"#);
-    wait_cluster_field(&stage, "manifest/constitution-v1", &reason("Active"), "Superseded");
+    wait_cluster_field(&stage, "manifest/constitution-v1", ACTIVE_REASON, "Superseded");
     rejects(&stage, &late, "ValidityTooLong");
 
     kubectl.run(&["delete", "manifest", "constitution-v1"]).expect("a charter that is history may go");
@@ -50,4 +66,49 @@ fn article_x_an_amendment_takes_effect_and_the_old_charter_never_comes_back() {
     assert!(refused.contains("CharterInForce"), "{refused}");
     let adoptions = entries(&stage).iter().filter(|e| e["kind"] == "adopt").count();
     assert_eq!(adoptions, 2);
+}
+
+#[test]
+fn article_x_an_emergency_charter_lapses_or_is_ratified() {
+    let stage = stage();
+    let file = next(&stage, &["--emergency", "15s"]);
+    sign_all(&stage, &file, &EMERGENCY);
+    accepts(&stage, &file);
+    wait_cluster_field(&stage, "manifest/constitution-v2", ACTIVE_REASON, "RatificationPending");
+    let words = stage.cli().run(&["status"]).expect("status");
+    assert!(words.contains("an emergency amendment: it lapses at"), "{words}");
+    // Nobody does anything: time alone ends it.
+    wait_cluster_field(&stage, "manifest/constitution-v2", ACTIVE_REASON, "CharterLapsed");
+    wait_cluster_field(&stage, "manifest/constitution-v1", ACTIVE_REASON, "Adopted");
+    assert_eq!(entries(&stage).iter().filter(|e| e["kind"] == "charter.lapse").count(), 1);
+
+    let third = |text: &str| text.replace("constitution-v2", "constitution-v3").replace("version: 2", "version: 3");
+    let start = |more: &[&str]| {
+        std::fs::remove_file(stage.file("constitution-v2.yaml")).expect("removed");
+        let file = next(&stage, more);
+        let text = std::fs::read_to_string(stage.file(&file)).expect("reads");
+        std::fs::write(stage.file("constitution-v3.yaml"), third(&text)).expect("written");
+    };
+    start(&["--emergency", "1h"]);
+    sign_all(&stage, "constitution-v3.yaml", &EMERGENCY);
+    rejects(&stage, "constitution-v3.yaml", "ObligationOverdue");
+    start(&[]);
+    sign_all(&stage, "constitution-v3.yaml", &QUORUM);
+    accepts(&stage, "constitution-v3.yaml");
+    wait_cluster_field(&stage, "manifest/constitution-v3", ACTIVE_REASON, "Adopted");
+
+    let command = ["charter", "next", "-f", "constitution-v3.yaml", "--emergency", "1h"];
+    let file = stage.cli().run(&command).expect("the next version").trim().to_owned();
+    sign_all(&stage, &file, &EMERGENCY);
+    accepts(&stage, &file);
+    wait_cluster_field(&stage, "manifest/constitution-v4", ACTIVE_REASON, "RatificationPending");
+    let digest = stage.cli().run(&["charter", "digest", "-f", &file]).expect("digest").trim().to_owned();
+    let draft =
+        ["draft", "ratify-amendment", &digest, "--reason", "reviewed", "--audience", "demo", "--name", "ratify"];
+    stage.cli().run(&[&draft[..], &["--out", "ratify.yaml"]].concat()).expect("drafted");
+    sign_all(&stage, "ratify.yaml", &QUORUM[..4]);
+    rejects(&stage, "ratify.yaml", "SeatsMissing");
+    sign_all(&stage, "ratify.yaml", &QUORUM[4..]);
+    accepts(&stage, "ratify.yaml");
+    wait_cluster_field(&stage, "manifest/constitution-v4", ACTIVE_REASON, "Adopted");
 }

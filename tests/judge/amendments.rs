@@ -75,7 +75,7 @@ fn article_x_versions_are_never_skipped_and_never_come_back() {
     check("one amendment", &second, &state, Reason::QuorumComplete);
     check("another one of the same number", &rival, &state, Reason::QuorumComplete);
     assert_eq!(adopt(&second, &mut state), None);
-    assert_eq!(state.charter().expect("in force").reference.version, 2);
+    assert_eq!(state.charter(*NOW).expect("in force").reference.version, 2);
     assert_eq!(adopt(&rival, &mut state), Some(Reason::VersionReused), "of two that race one wins");
     assert_eq!(adopt(&second, &mut state), None, "it is in force already");
     check("the old charter, still signed and still valid", &org.charter, &state, Reason::VersionNotNext);
@@ -174,5 +174,5 @@ fn article_x_an_expired_charter_can_still_be_followed() {
     let late = miax::constitution::Facts { now: NOW.plus(Seconds(120)), ..facts() };
     let outcome = deliberate(&Proposal::Adopt(Box::new(object)), &state, &late);
     apply(&mut state, &outcome.events);
-    assert_eq!(state.charter().expect("in force").reference.version, 2);
+    assert_eq!(state.charter(*NOW).expect("in force").reference.version, 2);
 }

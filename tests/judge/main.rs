@@ -5,6 +5,7 @@
 mod amendments;
 mod charters;
 mod commands;
+mod emergency;
 mod laws;
 mod org;
 mod oversight;

@@ -135,6 +135,11 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 16), regex(pattern = "^[0-9]+[smhd]$"))]
     pub max_validity: Option<String>,
+    /// For `emergencyCharter`: how long after its first signature such a charter must be ratified at the latest, for
+    /// example `72h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 16), regex(pattern = "^[0-9]+[smhd]$"))]
+    pub ratify_within: Option<String>,
     /// How soon after a command of this rule began its post-mortem is due, for example `120h`. While one is overdue, the rule
     /// allows nothing more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,7 +155,7 @@ pub struct RuleMatch {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
     pub actions: Vec<String>,
-    /// Bodies of manifests.
+    /// Bodies of manifests: `charter`, or `emergencyCharter` for a charter with `ratifyBy`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
     pub manifests: Vec<String>,

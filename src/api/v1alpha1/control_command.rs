@@ -87,12 +87,13 @@ pub struct ControlCommandSpec {
     validation = ("(self.type == 'Rollback') == has(self.rollback)", "rollback must be set exactly when type is Rollback"),
     validation = ("(self.type == 'RevokeKey') == has(self.revokeKey)", "revokeKey must be set exactly when type is RevokeKey"),
     validation = ("(self.type == 'Veto') == has(self.veto)", "veto must be set exactly when type is Veto"),
-    validation = ("(self.type == 'Review') == has(self.review)", "review must be set exactly when type is Review")
+    validation = ("(self.type == 'Review') == has(self.review)", "review must be set exactly when type is Review"),
+    validation = ("(self.type == 'RatifyAmendment') == has(self.ratifyAmendment)", "ratifyAmendment must be set exactly when type is RatifyAmendment")
 )]
 pub struct Action {
-    /// `Scale`, `Restart`, `Rollback`, `RevokeKey`, `Veto` or `Review`.
+    /// `Scale`, `Restart`, `Rollback`, `RevokeKey`, `Veto`, `Review` or `RatifyAmendment`.
     #[serde(rename = "type")]
-    #[schemars(extend("enum" = ["Scale", "Restart", "Rollback", "RevokeKey", "Veto", "Review"]))]
+    #[schemars(extend("enum" = ["Scale", "Restart", "Rollback", "RevokeKey", "Veto", "Review", "RatifyAmendment"]))]
     pub type_: String,
     /// Sets the number of replicas of a Deployment or StatefulSet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,6 +113,9 @@ pub struct Action {
     /// The post-mortem of a command; ends the obligation that the command opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewAction>,
+    /// Confirms an emergency amendment; judged by the charter before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratify_amendment: Option<RatifyAmendmentAction>,
 }
 
 /// A workload to act on.
@@ -191,6 +195,15 @@ pub struct ReviewAction {
     /// What was found: a summary, or where the post-mortem is.
     #[schemars(length(min = 1, max = 1024))]
     pub findings: String,
+}
+
+/// Confirms an emergency amendment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RatifyAmendmentAction {
+    /// Digest of the emergency charter.
+    #[schemars(length(max = 71), regex(pattern = DIGEST_PATTERN))]
+    pub charter: String,
 }
 
 /// The "from" state of a command.

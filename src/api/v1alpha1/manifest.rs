@@ -32,6 +32,7 @@ use super::{Charter, Signature, TIME_PATTERN};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = ("self.audience == oldSelf.audience && self.id == oldSelf.id && self.version == oldSelf.version && self.authority == oldSelf.authority && self.expiresAt == oldSelf.expiresAt", "spec is immutable; only signatures may be added"),
+    validation = ("has(self.ratifyBy) == has(oldSelf.ratifyBy) && (!has(self.ratifyBy) || self.ratifyBy == oldSelf.ratifyBy)", "ratifyBy is immutable"),
     validation = ("self.body == oldSelf.body", "body is immutable; publish the next version instead"),
     validation = ("oldSelf.signatures.all(o, self.signatures.exists(n, n == o))", "a signature cannot be changed or removed; object or withdraw instead")
 )]
@@ -51,6 +52,11 @@ pub struct ManifestSpec {
     /// Not valid from this time on, in UTC with whole seconds.
     #[schemars(regex(pattern = TIME_PATTERN), length(max = 20))]
     pub expires_at: String,
+    /// Only for an emergency amendment: it lapses at this time, and the charter before it is in force again, unless a
+    /// RatifyAmendment command confirms it before. In UTC with whole seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = TIME_PATTERN), length(max = 20))]
+    pub ratify_by: Option<String>,
     /// The document itself.
     pub body: ManifestBody,
     /// Who says what about this document.

@@ -9,8 +9,8 @@ pub use charter::{
     Charter, Cluster, ImpactFloor, KeySpec, Organ, Principal, Requirement, Route, Rule, RuleMatch, Waiver,
 };
 pub use control_command::{
-    Action, ControlCommand, ControlCommandSpec, ControlCommandStatus, Precondition, RestartAction, ReviewAction,
-    RevokeKeyAction, RollbackAction, ScaleAction, TargetRef, VetoAction,
+    Action, ControlCommand, ControlCommandSpec, ControlCommandStatus, Precondition, RatifyAmendmentAction,
+    RestartAction, ReviewAction, RevokeKeyAction, RollbackAction, ScaleAction, TargetRef, VetoAction,
 };
 pub use manifest::{Manifest, ManifestBody, ManifestSpec, ManifestStatus};
 pub use signature::Signature;

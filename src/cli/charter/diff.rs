@@ -46,6 +46,9 @@ fn changes(old: &Manifest, new: &Manifest) -> Vec<String> {
     let mut list = Vec::new();
     changed(&mut list, "version", &old.version, &new.version);
     changed(&mut list, "expires", &old.document.expires_at, &new.document.expires_at);
+    let lapses =
+        |m: &Manifest| m.ratify_by.map_or_else(|| "no".to_owned(), |by| format!("must be ratified before {by}"));
+    changed(&mut list, "emergency", &lapses(old), &lapses(new));
     changed(&mut list, "audience", &old.document.audience.join(", "), &new.document.audience.join(", "));
     changed(&mut list, "authority", &old.authority, &new.authority);
     let Charter { clusters, organs, principals, routes, rules, waivers, .. } = &old.charter;

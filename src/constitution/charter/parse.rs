@@ -7,8 +7,8 @@ use crate::trust::{KeyType, PublicKey};
 
 use super::super::action::Action;
 use super::{
-    Amount, COMMAND_SIGNAL, Charter, CharterError, FilledBy, Impact, Principal, PrincipalKind, Priority, Requirement,
-    Route, Rule, Scope,
+    Amount, CHARTER, COMMAND_SIGNAL, Charter, CharterError, EMERGENCY_CHARTER, FilledBy, Impact, Principal,
+    PrincipalKind, Priority, Requirement, Route, Rule, Scope,
 };
 
 impl TryFrom<&api::Charter> for Charter {
@@ -145,7 +145,7 @@ fn parse_actions(place: &str, names: &[String]) -> Result<BTreeSet<String>, Char
         Some(value) => Err(CharterError::Choice {
             place: place.to_owned(),
             value: value.clone(),
-            allowed: "Scale, Restart, Rollback, RevokeKey, Veto, Review",
+            allowed: "Scale, Restart, Rollback, RevokeKey, Veto, Review, RatifyAmendment",
         }),
         None => Ok(names.iter().cloned().collect()),
     }
@@ -157,7 +157,7 @@ fn parse_impact_floor(raw: &api::ImpactFloor) -> Result<(BTreeSet<String>, BTree
 }
 
 fn parse_rule(raw: &api::Rule, organs: &Organs, routes: &BTreeMap<String, Route>) -> Result<Rule, CharterError> {
-    let api::Rule { name, article, match_, author, require, max_validity, post_mortem_within } = raw;
+    let api::Rule { name, article, match_, author, require, max_validity, ratify_within, post_mortem_within } = raw;
     let place = format!("rule `{name}`");
     let scope = parse_scope(&place, match_)?;
     let authors = match (&scope, author.is_empty()) {
@@ -177,7 +177,20 @@ fn parse_rule(raw: &api::Rule, organs: &Organs, routes: &BTreeMap<String, Route>
         text.as_deref().map(str::parse).transpose().map_err(wrong)
     };
     let (max_validity, post_mortem_within) = (period(max_validity)?, period(post_mortem_within)?);
-    Ok(Rule { name: name.clone(), article: article.clone(), scope, authors, require, max_validity, post_mortem_within })
+    let ratify_within = period(ratify_within)?;
+    if ratify_within.is_none() && matches!(&scope, Scope::Manifests(bodies) if bodies.contains(EMERGENCY_CHARTER)) {
+        return Err(CharterError::RatifyWithin { rule: name.clone() });
+    }
+    Ok(Rule {
+        name: name.clone(),
+        article: article.clone(),
+        scope,
+        authors,
+        require,
+        max_validity,
+        ratify_within,
+        post_mortem_within,
+    })
 }
 
 fn parse_scope(place: &str, raw: &api::RuleMatch) -> Result<Scope, CharterError> {
@@ -190,11 +203,11 @@ fn parse_scope(place: &str, raw: &api::RuleMatch) -> Result<Scope, CharterError>
             namespaces: namespaces.iter().cloned().collect(),
         }),
         (true, false) if impact.is_none() && namespaces.is_empty() => {
-            match manifests.iter().find(|m| *m != "charter") {
+            match manifests.iter().find(|m| ![CHARTER, EMERGENCY_CHARTER].contains(&m.as_str())) {
                 Some(value) => Err(CharterError::Choice {
                     place: place.to_owned(),
                     value: value.clone(),
-                    allowed: "the manifest bodies: charter",
+                    allowed: "the manifest bodies: charter, emergencyCharter",
                 }),
                 None => Ok(Scope::Manifests(manifests.iter().cloned().collect())),
             }

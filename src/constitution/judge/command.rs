@@ -14,7 +14,7 @@ use super::super::decision::Finding;
 use super::super::document::DocumentError;
 use super::super::facts::Facts;
 use super::super::rules::{audience, consumed, overdue, state_action, target, vetoed, window};
-use super::super::state::{Lifetime, State};
+use super::super::state::{InForce, Lifetime, State};
 use super::{Judged, check_signatures};
 
 pub(in super::super) fn judge_command(object: &Value, state: &State, facts: &Facts) -> Judged {
@@ -22,7 +22,7 @@ pub(in super::super) fn judge_command(object: &Value, state: &State, facts: &Fac
         Ok(command) => command,
         Err(error) => return Judged::refused(vec![error.into()]),
     };
-    let Some(in_force) = state.charter() else {
+    let Some(in_force) = governing(&command, state, facts) else {
         let message = "no charter is in force; submit the one that the operator was started for first";
         return Judged::refused(vec![DocumentError::new(Reason::NoCharter, message).into()]);
     };
@@ -49,13 +49,22 @@ pub(in super::super) fn judge_command(object: &Value, state: &State, facts: &Fac
     let names = rules.iter().map(|r| r.name.clone()).collect();
     let (signatures, counted) = check_signatures(document, &rules, charter, state, facts, &mut findings);
     if let Action::State(action) = &command.action {
-        findings.extend(state_action(action, charter, state, &signatures));
+        findings.extend(state_action(action, charter, state, facts.now, &signatures));
     }
     let mut judged = Judged::of(findings, Some(document), &signatures);
     judged.summary = Some(command.summary());
     judged.decision.rules = names;
     judged.decision.seats = counted;
     judged
+}
+
+/// The charter that judges a command: the one in force, but an emergency charter is ratified by the people and rules of the
+/// one before it.
+fn governing<'a>(command: &Command, state: &'a State, facts: &Facts) -> Option<&'a InForce> {
+    match (&command.action, state.emergency()) {
+        (Action::State(StateAction::RatifyAmendment { .. }), Some(emergency)) => Some(emergency.base),
+        _ => state.charter(facts.now),
+    }
 }
 
 /// The one rule of the engine's own: whoever holds a key may revoke it alone, for any of their seats and at any time. A key
@@ -72,6 +81,7 @@ fn own_key_rule(command: &Command, charter: &Charter) -> Option<Rule> {
         authors,
         require: Vec::new(),
         max_validity: None,
+        ratify_within: None,
         post_mortem_within: None,
     })
 }

@@ -3,14 +3,15 @@
 use serde_json::Value;
 
 use crate::api::reason::Reason;
+use crate::units::UnixSeconds;
 
-use super::super::charter::{Charter, ROOT_RANK, Rule, Scope};
+use super::super::charter::{CHARTER, Charter, EMERGENCY_CHARTER, ROOT_RANK, Rule, Scope};
 use super::super::decision::{Finding, Verdict};
 use super::super::document::{Document, DocumentError};
 use super::super::facts::Facts;
 use super::super::lint::lint;
 use super::super::manifest::Manifest;
-use super::super::rules::{audience, version, window};
+use super::super::rules::{audience, ratified_in_time, version, window};
 use super::super::state::State;
 use super::{Judged, check_signatures};
 
@@ -27,17 +28,24 @@ pub(in super::super) fn judge_manifest(object: &Value, state: &State, facts: &Fa
     findings.extend(authority(&manifest));
     findings.extend(lint(&manifest.charter).into_iter().filter(|f| f.blocks()).map(Finding::from));
     findings.extend(revoked_keys_listed(&manifest.charter, state));
-    let current = state.charter().map(|c| &c.charter);
-    let mut judged = match current.filter(|_| !is_in_force(&manifest, state)) {
+    let current = state.charter(facts.now).map(|c| &c.charter);
+    let mut judged = match current.filter(|_| !is_in_force(&manifest, state, facts)) {
         Some(current) => judge_amendment(&manifest, current, state, facts, findings),
-        None => judge_by(document, &manifest_rules(&manifest.charter), &manifest.charter, state, facts, findings),
+        None => judge_by(
+            document,
+            &manifest_rules(&manifest.charter, manifest.ratify_by),
+            &manifest.charter,
+            state,
+            facts,
+            findings,
+        ),
     };
     judged.summary = Some(manifest.summary());
     judged
 }
 
-fn is_in_force(manifest: &Manifest, state: &State) -> bool {
-    state.charter().is_some_and(|c| c.reference.digest == manifest.document.digest)
+fn is_in_force(manifest: &Manifest, state: &State, facts: &Facts) -> bool {
+    state.charter(facts.now).is_some_and(|c| c.reference.digest == manifest.document.digest)
 }
 
 /// Counts the signatures of a manifest under one charter.
@@ -50,7 +58,7 @@ fn judge_by(
     mut findings: Vec<Finding>,
 ) -> Judged {
     if rules.is_empty() {
-        let message = "no rule covers manifests with the body charter";
+        let message = "no rule covers this body (charter, or emergencyCharter with ratifyBy)";
         findings.push(DocumentError::new(Reason::NoRuleMatches, message).into());
     }
     let (signatures, seats) = check_signatures(document, rules, charter, state, facts, &mut findings);
@@ -74,8 +82,12 @@ fn judge_amendment(
     let next = &manifest.charter;
     let by_old = document.with_signatures(|s| s.fits(current) || !s.fits(next));
     let by_new = document.with_signatures(|s| s.fits(next));
-    let old = judge_by(&by_old, &manifest_rules(current), current, state, facts, Vec::new());
-    let new = judge_by(&by_new, &manifest_rules(next), next, state, facts, Vec::new());
+    let rules_of = |charter| manifest_rules(charter, manifest.ratify_by);
+    if let Some(by) = manifest.ratify_by {
+        findings.extend(rules_of(current).iter().filter_map(|r| ratified_in_time(document, by, r, facts.now)));
+    }
+    let old = judge_by(&by_old, &rules_of(current), current, state, facts, Vec::new());
+    let new = judge_by(&by_new, &rules_of(next), next, state, facts, Vec::new());
     let mut rules = old.decision.rules;
     rules.extend(new.decision.rules.into_iter().filter(|r| !rules.contains(r)).collect::<Vec<_>>());
     findings.extend(refusals(old.decision.verdict, old.decision.findings));
@@ -114,9 +126,11 @@ fn refusals(verdict: Verdict, findings: Vec<Finding>) -> Vec<Finding> {
     }
 }
 
-fn manifest_rules(charter: &Charter) -> Vec<&Rule> {
+/// The rules for a charter; an emergency one has its own.
+fn manifest_rules(charter: &Charter, ratify_by: Option<UnixSeconds>) -> Vec<&Rule> {
+    let body = if ratify_by.is_some() { EMERGENCY_CHARTER } else { CHARTER };
     let matches = |rule: &&Rule| match &rule.scope {
-        Scope::Manifests(bodies) => bodies.contains("charter"),
+        Scope::Manifests(bodies) => bodies.contains(body),
         Scope::Commands { .. } => false,
     };
     charter.rules.iter().filter(matches).collect()

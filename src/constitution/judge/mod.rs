@@ -29,13 +29,13 @@ pub fn judge(request: &Request, state: &State, facts: &Facts) -> Decision {
 
 pub(super) fn judge_request(request: &Request, state: &State, facts: &Facts) -> Judged {
     let mut judged = match (request.operation, &request.object) {
-        (Operation::Delete, _) => Judged::bare(judge_delete(request, state)),
+        (Operation::Delete, _) => Judged::bare(judge_delete(request, state, facts)),
         (Operation::Create | Operation::Update, Some(object)) => judge_object(request, object, state, facts),
         (Operation::Create | Operation::Update, None) => {
             Judged::bare(Decision::refusal(Reason::ReviewInvalid, "the review holds no object"))
         }
     };
-    judged.decision.charter = state.charter().map(|c| c.reference.clone());
+    judged.decision.charter = state.charter(facts.now).map(|c| c.reference.clone());
     judged
 }
 
@@ -46,7 +46,7 @@ pub fn recheck(object: &Value, kind: GovernedKind, state: &State, facts: &Facts)
         GovernedKind::ControlCommand => judge_command(object, state, facts),
         GovernedKind::Manifest => judge_manifest(object, state, facts),
     };
-    judged.decision.charter = state.charter().map(|c| c.reference.clone());
+    judged.decision.charter = state.charter(facts.now).map(|c| c.reference.clone());
     judged.decision
 }
 
@@ -90,9 +90,10 @@ fn signer(signature: &VerifiedSignature) -> SignerRef {
     }
 }
 
-fn judge_delete(request: &Request, state: &State) -> Decision {
-    let in_force =
-        state.charter().is_some_and(|c| request.kind == GovernedKind::Manifest && c.object.name == request.name);
+fn judge_delete(request: &Request, state: &State, facts: &Facts) -> Decision {
+    let in_force = state
+        .charter(facts.now)
+        .is_some_and(|c| request.kind == GovernedKind::Manifest && c.object.name == request.name);
     if in_force {
         let message = format!("`{}` is the charter in force; only its next version can replace it", request.name);
         return Decision::refusal(Reason::CharterInForce, message);

@@ -18,5 +18,5 @@ pub(super) use oversight::{state_action, vetoed};
 pub(super) use quorum::{Counted, quorum};
 pub(super) use revoked::revoked;
 pub(super) use target::target;
-pub(super) use validity::{signing_times, validity, window};
+pub(super) use validity::{ratified_in_time, signing_times, validity, window};
 pub(super) use version::version;

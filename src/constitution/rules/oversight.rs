@@ -2,7 +2,7 @@
 
 use crate::api::reason::Reason;
 use crate::trust::{Keyring as _, Verb, VerifiedSignature};
-use crate::units::{Digest, LogIndex};
+use crate::units::{Digest, LogIndex, UnixSeconds};
 
 use super::super::action::StateAction;
 use super::super::charter::{Charter, ROOT_RANK};
@@ -24,12 +24,14 @@ pub(in super::super) fn state_action(
     action: &StateAction,
     charter: &Charter,
     state: &State,
+    now: UnixSeconds,
     signatures: &[VerifiedSignature],
 ) -> Vec<Finding> {
     match action {
         StateAction::RevokeKey { key } => revocation(key, charter, state).into_iter().collect(),
         StateAction::Veto { command } => veto(command, charter, state, signatures),
         StateAction::Review { command, findings: _ } => review(command, state, signatures),
+        StateAction::RatifyAmendment { charter } => ratification(charter, state, now).into_iter().collect(),
     }
 }
 
@@ -89,4 +91,17 @@ fn review(command: &Digest, state: &State, signatures: &[VerifiedSignature]) -> 
             finding(Reason::ReviewerInvolved, message)
         })
         .collect()
+}
+
+/// Only the emergency charter that waits for it can be ratified, and only in time.
+fn ratification(charter: &Digest, state: &State, now: UnixSeconds) -> Option<Finding> {
+    match state.emergency().filter(|e| e.charter.reference.digest == *charter) {
+        None => {
+            Some(finding(Reason::NothingToDo, format!("no emergency charter {charter} waits for its ratification")))
+        }
+        Some(e) if now >= e.ratify_by => {
+            Some(finding(Reason::CharterLapsed, format!("the charter had to be ratified before {}", e.ratify_by)))
+        }
+        Some(_) => None,
+    }
 }

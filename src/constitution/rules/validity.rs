@@ -65,3 +65,20 @@ pub(in super::super) fn signing_times(
         })
         .collect()
 }
+
+/// Refuses an emergency charter that need not be ratified soon enough, or should have been already.
+pub(in super::super) fn ratified_in_time(
+    document: &Document,
+    ratify_by: UnixSeconds,
+    rule: &Rule,
+    now: UnixSeconds,
+) -> Option<Finding> {
+    let within = rule.ratify_within?;
+    let first = document.signatures.iter().map(|s| s.signed_at).min().unwrap_or(now);
+    if ratify_by > first.plus(within) {
+        let message =
+            format!("it must be ratified within {within} of its first signature at {first}, not by {ratify_by}");
+        return Some(Finding { rule: Some(rule.citation()), ..finding(Reason::ValidityTooLong, message) });
+    }
+    (now >= ratify_by).then(|| finding(Reason::CharterLapsed, format!("it had to be ratified before {ratify_by}")))
+}

@@ -16,6 +16,8 @@ pub struct InForce {
     pub reference: CharterRef,
     /// When it ends.
     pub expires_at: UnixSeconds,
+    /// Until when it must be ratified; only for an emergency amendment.
+    pub ratify_by: Option<UnixSeconds>,
     /// The index of its `adopt` entry.
     pub since: LogIndex,
     /// The charter itself.

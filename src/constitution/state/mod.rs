@@ -1,6 +1,7 @@
 //! State: what the ledger's events add up to. It is computed only by [`State::apply`], on every replica and offline, and
 //! is the only memory that a judgement has.
 
+mod charters;
 mod command;
 mod in_force;
 mod obligation;
@@ -8,17 +9,18 @@ mod obligation;
 use std::sync::Arc;
 
 use crate::trust::{Verb, parse_json_strict, sha256};
-use crate::units::{Digest, LogIndex};
+use crate::units::{Digest, LogIndex, UnixSeconds};
 
 use super::action::StateAction;
 use super::decision::Decision;
 use super::event::{
     AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, EnactEvent, Event,
-    ObjectRef, StoredEvent,
+    LapseEvent, ObjectRef, StoredEvent,
 };
 use super::manifest::Manifest;
 use super::proposal::{Effect, Outcome, Reply};
 
+pub use charters::Emergency;
 pub use command::CommandState;
 pub use in_force::{InForce, Lifetime};
 pub use obligation::Obligation;
@@ -30,8 +32,7 @@ const REMEMBERED_REQUESTS: usize = 4096;
 /// What the ledger's events add up to. Cheap to copy: the copy shares everything until it changes.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    charter: Option<Arc<InForce>>,
-    adopted: imbl::OrdMap<Digest, LogIndex>,
+    charters: charters::Charters,
     documents: imbl::OrdMap<Digest, imbl::Vector<Arc<DocumentEvent>>>,
     commands: imbl::HashMap<Digest, CommandState>,
     revoked: imbl::HashMap<Arc<str>, LogIndex>,
@@ -81,16 +82,40 @@ pub enum StateError {
 }
 
 impl State {
-    /// The charter in force, if there is one.
+    /// The charter in force at this time, if there is one.
     #[must_use]
-    pub fn charter(&self) -> Option<&InForce> {
-        self.charter.as_deref()
+    pub fn charter(&self, now: UnixSeconds) -> Option<&InForce> {
+        self.charters.at(now)
+    }
+
+    /// The emergency charter that waits for its ratification, or has lapsed without an entry that says so.
+    #[must_use]
+    pub fn emergency(&self) -> Option<Emergency<'_>> {
+        self.charters.emergency()
+    }
+
+    /// The highest version that a charter ever had; 0 before the first.
+    #[must_use]
+    pub fn newest_version(&self) -> u64 {
+        self.charters.newest()
+    }
+
+    /// The entry that wrote down that an emergency charter lapsed, until an amendment with the whole quorum follows.
+    #[must_use]
+    pub fn emergency_lapsed(&self) -> Option<LogIndex> {
+        self.charters.lapsed()
+    }
+
+    /// The index of the entry that last changed which charter is in force.
+    #[must_use]
+    pub fn charter_changed(&self) -> Option<LogIndex> {
+        self.charters.changed()
     }
 
     /// The index of the `adopt` entry of a charter that is or was in force.
     #[must_use]
     pub fn adopted(&self, digest: &Digest) -> Option<LogIndex> {
-        self.adopted.get(digest).copied()
+        self.charters.adopted(digest)
     }
 
     /// Where a command stands, by its digest; `None` when it was never allowed.
@@ -187,6 +212,14 @@ impl State {
             Event::EffectDone(e) => self.ended(index, e, |end| CommandState::Done { index, end })?,
             Event::EffectFailed(e) => self.ended(index, e, |end| CommandState::Failed { index, end })?,
             Event::Enact(e) => self.enact(index, e)?,
+            Event::Lapse(e) => {
+                let LapseEvent { object: _, charter, ratify_by: _, now: _ } = e;
+                let waits = self.charters.emergency().is_some_and(|e| e.charter.reference == *charter);
+                if !waits {
+                    return Err(StateError::EffectOrder { index, digest: charter.digest });
+                }
+                self.charters.lapse(index);
+            }
             Event::KeyAdd(_) => {}
         }
         self.next = LogIndex(index.0 + 1);
@@ -222,6 +255,13 @@ impl State {
             }
             StateAction::Review { command, findings: _ } => {
                 self.obligations.remove(command);
+            }
+            StateAction::RatifyAmendment { charter } => {
+                let waits = self.charters.emergency().is_some_and(|e| e.charter.reference.digest == *charter);
+                if !waits {
+                    return Err(StateError::EffectOrder { index, digest: *charter });
+                }
+                self.charters.ratify(index);
             }
         }
         Ok(())
@@ -271,7 +311,7 @@ impl State {
         let whole = self.assemble(text).ok_or(StateError::DocumentIncomplete { index, text: *text })?;
         let value = parse_json_strict(whole.as_bytes()).map_err(|e| wrong(e.to_string()))?;
         let manifest = Manifest::read(&value).map_err(|e| wrong(e.to_string()))?;
-        let Manifest { document, id, version: found, charter, .. } = manifest;
+        let Manifest { document, id, version: found, authority: _, ratify_by, charter } = manifest;
         if document.digest != *digest || document.object != *object || found != *version {
             return Err(wrong(format!(
                 "it is {} version {found} with the digest {}",
@@ -280,9 +320,8 @@ impl State {
         }
         let reference = CharterRef { version: *version, digest: *digest };
         let expires_at = document.expires_at;
-        self.charter =
-            Some(Arc::new(InForce { object: object.clone(), id, reference, expires_at, since: index, charter }));
-        self.adopted.insert(*digest, index);
+        let object = object.clone();
+        self.charters.adopt(index, InForce { object, id, reference, expires_at, ratify_by, since: index, charter });
         self.documents.remove(text);
         Ok(())
     }
