@@ -16,6 +16,12 @@ pub const SEAT_ACCOUNT_PREFIX: &str = "seat-";
 pub const GOVERNED_WEBHOOK: &str = "miax-governed";
 /// The webhook inside of it.
 pub const GOVERNED_WEBHOOK_NAME: &str = "governed.miax.dev";
+/// The guard of the ledger's blocks: a ValidatingAdmissionPolicy and its binding.
+pub const LEDGER_GUARD: &str = "miax-ledger";
+/// The guard of the status of our objects.
+pub const STATUS_GUARD: &str = "miax-status";
+/// The guard of the webhook configuration, the kinds and the namespaces.
+pub const INSTALLATION_GUARD: &str = "miax-installation";
 /// Path that the API server posts reviews of governed kinds to.
 pub const GOVERNED_PATH: &str = "/governed";
 /// The service in front of the webhook replicas.

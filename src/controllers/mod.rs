@@ -9,6 +9,7 @@ mod effect;
 mod manifest;
 mod status;
 mod sweep;
+mod watchdog;
 mod workload;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::units::Digest;
 
 pub use checkpoint::{CheckpointWriter, keep_checkpoints};
 pub use sweep::sweep;
+pub use watchdog::watchdog;
 
 /// Gives the client that acts as the service account of an organ.
 pub type SeatClients = Arc<dyn Fn(&str) -> Result<Client, kube::Error> + Send + Sync>;

@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 
 use crate::api::names::{
     CA_SECRET, CHECKPOINT_CONFIG_MAP, CONTROLLER_ACCOUNT, CONTROLLER_LEASE, GOVERNED_PATH, GOVERNED_WEBHOOK,
-    GOVERNED_WEBHOOK_NAME, LEDGER_NAMESPACE, LOG_KEY_SECRET, SYSTEM_NAMESPACE, WEBHOOK_ACCOUNT, WEBHOOK_SERVICE,
-    seat_account,
+    GOVERNED_WEBHOOK_NAME, INSTALLATION_GUARD, LEDGER_GUARD, LEDGER_NAMESPACE, LOG_KEY_SECRET, STATUS_GUARD,
+    SYSTEM_NAMESPACE, WEBHOOK_ACCOUNT, WEBHOOK_SERVICE, seat_account,
 };
 use crate::api::{GROUP, GovernedKind, VERSION};
 use crate::constitution::{WorkloadAction, WorkloadKind};
+
+use super::guards::guards;
 
 /// Name of the role of all seats, and of the flow control of the operator.
 const SEAT_ROLE: &str = "miax-seat";
@@ -23,6 +25,13 @@ pub fn objects(url: Option<&str>, seats: &[String]) -> Vec<Value> {
     all.extend(seats.iter().map(|organ| account(&seat_account(organ))));
     all.extend(rights(seats));
     all.extend(flow_control());
+    all.extend(watched(url));
+    all
+}
+
+/// What keeps the constitution enforced: the guards and the webhook. The watchdog looks after it.
+pub(super) fn watched(url: Option<&str>) -> Vec<Value> {
+    let mut all = guards();
     all.push(webhook(url));
     all
 }
@@ -118,6 +127,12 @@ fn rights(seats: &[String]) -> Vec<Value> {
                     &["validatingwebhookconfigurations"],
                     &[GOVERNED_WEBHOOK],
                     &["get", "patch"],
+                ),
+                rule(
+                    "admissionregistration.k8s.io",
+                    &["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+                    &[LEDGER_GUARD, STATUS_GUARD, INSTALLATION_GUARD],
+                    &["get"],
                 ),
             ],
         ),

@@ -3,6 +3,7 @@
 mod args;
 mod authority;
 mod clock;
+mod guards;
 mod install;
 mod lease;
 mod log_key;
@@ -23,7 +24,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admission::{Server, Snapshot, Webhook, WorkloadCache, router};
 use crate::api::names::{SYSTEM_NAMESPACE, seat_account};
-use crate::controllers::{CheckpointWriter, Context, SeatClients, keep_checkpoints, sweep};
+use crate::controllers::{CheckpointWriter, Context, SeatClients, keep_checkpoints, sweep, watchdog};
 use crate::ledger::{Checkpoint, Head, LogTrust};
 use crate::store::{Clock, ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow};
 use crate::telemetry::{LedgerNumbers, Metrics, Readiness, init_logging, probes};
@@ -328,6 +329,7 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     tokio::spawn(authority::keep_authority(base.client.clone(), base.clock.clone()));
     tokio::spawn(keep_checkpoints(checkpoints));
     tokio::spawn(sweep(context));
+    tokio::spawn(watchdog(base.client.clone(), install::watched(None), base.metrics.clone()));
     let result = tokio::select! {
         result = asked_to_end() => result,
         () = leadership.keep() => return Err(Error::LeaseLost),

@@ -23,6 +23,7 @@ pub struct Metrics {
     reconcile: HistogramVec,
     certificate: IntGauge,
     charter: IntGauge,
+    guards_broken: IntGauge,
     obligations: IntGauge,
     obligation_due: IntGauge,
     ledger_entries: IntGauge,
@@ -112,6 +113,10 @@ impl Metrics {
                 "miax_charter_expiry_timestamp_seconds",
                 "When the charter in force ends, in seconds since 1970; 0 without one.",
             )?,
+            guards_broken: gauge(
+                "miax_guards_broken",
+                "Guards and webhook configurations of Miax that are gone or weakened; on the leading controller.",
+            )?,
             obligations: gauge("miax_obligations", "Post-mortems that are owed.")?,
             obligation_due: gauge(
                 "miax_obligation_due_timestamp_seconds",
@@ -159,6 +164,11 @@ impl Metrics {
     /// Tells when the serving certificate ends.
     pub fn certificate_ends(&self, at: UnixSeconds) {
         self.certificate.set(at.get());
+    }
+
+    /// How many guards do not hold.
+    pub fn guards_broken(&self, count: i64) {
+        self.guards_broken.set(count);
     }
 
     /// Takes the ledger's numbers over, right before a scrape.

@@ -5,6 +5,7 @@
 mod actions;
 mod amendments;
 mod faults;
+mod guards;
 mod inputs;
 mod load;
 mod oversight;
