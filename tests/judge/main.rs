@@ -7,5 +7,6 @@ mod charters;
 mod commands;
 mod emergency;
 mod laws;
+mod model;
 mod org;
 mod oversight;
