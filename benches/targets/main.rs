@@ -4,6 +4,7 @@
 
 mod admission;
 mod append;
+mod fold;
 mod judge;
 #[expect(dead_code, clippy::indexing_slicing, reason = "shared with the tests, which use the rest")]
 #[path = "../../tests/judge/org.rs"]
@@ -71,8 +72,13 @@ type Part = (&'static str, fn() -> Vec<Row>);
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let parts: [Part; 4] =
-        [("judge", judge::rows), ("verify", verify::rows), ("admission", admission::rows), ("append", append::rows)];
+    let parts: [Part; 5] = [
+        ("judge", judge::rows),
+        ("fold", fold::rows),
+        ("verify", verify::rows),
+        ("admission", admission::rows),
+        ("append", append::rows),
+    ];
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut missed = 0;
     println!("{:<66} {:>22}  {:<26}", "what", "measured", "target");
