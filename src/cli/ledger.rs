@@ -157,6 +157,12 @@ impl Source {
         verify(self.dump()?, &self.trust).map(|(ledger, state)| (ledger.report, state))
     }
 
+    /// The same with the origin of the log, which names the cluster.
+    pub(super) fn replay_with_origin(&self) -> Result<(Report, String, State), Failure> {
+        let (ledger, state) = verify(self.dump()?, &self.trust)?;
+        Ok((ledger.report, ledger.trust.origin, state))
+    }
+
     fn dump(&self) -> Result<Dump, Failure> {
         match &self.dump {
             Some(path) => Dump::read(path),

@@ -17,6 +17,7 @@ mod online;
 mod output;
 mod show;
 mod sign;
+mod simulate;
 mod status;
 mod verify;
 
@@ -71,6 +72,8 @@ enum Command {
     Withdraw(sign::Arguments),
     /// Judge a document offline, as the cluster would.
     Verify(verify::Arguments),
+    /// Judge a document with the ledger of the cluster or of a dump, and record nothing.
+    Simulate(simulate::Arguments),
     /// Say what a reason means.
     Explain(explain::Arguments),
     /// Say what is in force, what runs, and whether the ledger is whole.
@@ -128,6 +131,7 @@ fn dispatch(command: Command) -> Result<Answer, Failure> {
         Command::Object(arguments) => sign::run(&arguments, Verb::Object),
         Command::Withdraw(arguments) => sign::run(&arguments, Verb::Withdraw),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Ledger(arguments) => ledger::run(arguments),

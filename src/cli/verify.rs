@@ -44,6 +44,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let Arguments { file, charter, at, cluster_uid, output } = arguments;
     let object = read_object(file)?;
     let decision = judge_offline(&object, charter, at.unwrap_or_else(now), cluster_uid.as_deref())?;
+    print_decision(&decision, *output)?;
+    tell("judged offline: the target and used commands are known to the cluster only");
+    Ok(if decision.is_allowed() { Answer::Yes } else { Answer::No })
+}
+
+/// Prints a decision; its words come from the document too.
+pub(super) fn print_decision(decision: &Decision, output: Format) -> Result<(), Failure> {
     let value = json!({
         "allowed": decision.is_allowed(),
         "reason": decision.reason(),
@@ -54,9 +61,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         "charter": decision.charter,
     });
     let (word, tone) = if decision.is_allowed() { ("allowed", Tone::Good) } else { ("refused", Tone::Bad) };
-    print(*output, &value, || format!("{}\n{}", paint(word, tone), plain(&decision.message())))?;
-    tell("judged offline: the target and used commands are known to the cluster only");
-    Ok(if decision.is_allowed() { Answer::Yes } else { Answer::No })
+    print(output, &value, || format!("{}\n{}", paint(word, tone), plain(&decision.message())))
 }
 
 /// Judges a document by the charter of a file. That charter itself is judged as the first one.

@@ -9,4 +9,5 @@ mod guards;
 mod inputs;
 mod load;
 mod oversight;
+mod simulate;
 mod support;
