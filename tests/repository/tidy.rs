@@ -82,15 +82,27 @@ fn every_reason_of_the_judge_is_asserted_by_a_test() {
     assert!(surprising.is_empty(), "no test names {surprising:?}");
 }
 
+/// The tests that a page names and that are not there.
+fn missing_tests(page: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root().join(page)).expect(page);
+    let all: String = sources().into_iter().map(|(_, text)| text).collect();
+    let is_test =
+        |w: &&str| w.contains('_') && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let named: Vec<&str> = text.split('`').filter(is_test).collect();
+    assert!(named.len() > 10, "{page} names tests");
+    named.into_iter().filter(|name| !all.contains(&format!("fn {name}("))).map(str::to_owned).collect()
+}
+
 #[test]
 fn architecture_names_tests_that_exist() {
-    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
-    let all: String = sources().into_iter().map(|(_, text)| text).collect();
-    let named: Vec<&str> = text
-        .split('`')
-        .filter(|w| w.contains('_') && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
-        .collect();
-    assert!(named.len() > 10, "ARCHITECTURE.md names the test of each invariant");
-    let missing: Vec<&&str> = named.iter().filter(|name| !all.contains(&format!("fn {name}("))).collect();
-    assert!(missing.is_empty(), "ARCHITECTURE.md names tests that are not there: {missing:?}");
+    assert_eq!(missing_tests("ARCHITECTURE.md"), Vec::<String>::new());
+}
+
+#[test]
+fn every_rule_for_approvals_names_its_test() {
+    let page = "docs/security/rules.md";
+    assert_eq!(missing_tests(page), Vec::<String>::new());
+    let text = std::fs::read_to_string(root().join(page)).expect(page);
+    let missing: Vec<u32> = (1..=41).filter(|n| !text.contains(&format!("\n| R{n} | "))).collect();
+    assert!(missing.is_empty(), "{page} says nothing of {missing:?}");
 }
