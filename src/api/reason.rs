@@ -96,6 +96,8 @@ reasons! {
     SeatNotHeld: Refused,
     /// Seats are still empty; the message names who may fill them and the next command.
     SeatsMissing: Refused,
+    /// A floor of the charter asks for more different persons than have signed, whatever the rules say.
+    FloorNotMet: Refused,
     /// A holder of a required seat objects, and has not withdrawn.
     ObjectionPresent: Refused,
     /// A signature names a principal that the charter does not know.

@@ -1,13 +1,16 @@
 //! The charter as closed types: parsed once when it comes into force, then only read.
 
+mod error;
 mod parse;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::trust::{KeyError, KeyId, Keyring, PublicKey};
+use crate::trust::{KeyId, Keyring, PublicKey};
 use crate::units::Seconds;
 
 use super::action::Action;
+
+pub use error::CharterError;
 
 /// How much is at stake; ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,6 +138,19 @@ pub struct Rule {
     pub post_mortem_within: Option<Seconds>,
 }
 
+/// The fewest persons who must agree, whatever the rules say.
+#[derive(Clone, Debug)]
+pub struct Floor {
+    /// Actions; empty means any.
+    pub actions: BTreeSet<String>,
+    /// Namespaces; empty means any.
+    pub namespaces: BTreeSet<String>,
+    /// The lowest impact that it covers.
+    pub impact: Impact,
+    /// How many different persons.
+    pub min_persons: u32,
+}
+
 /// The charter, parsed.
 #[derive(Clone, Debug)]
 pub struct Charter {
@@ -150,6 +166,8 @@ pub struct Charter {
     pub rules: Vec<Rule>,
     /// Where impact is raised: actions, namespaces (empty: any), lowest impact.
     impacts: Vec<(BTreeSet<String>, BTreeSet<String>, Impact)>,
+    /// What no rule can relax.
+    pub floors: Vec<Floor>,
     /// Accepted findings: name and subject, with the reason.
     pub waivers: BTreeMap<(String, String), String>,
     /// Owners of keys, by fingerprint.
@@ -164,91 +182,6 @@ pub(super) const CHARTER: &str = "charter";
 pub(super) const EMERGENCY_CHARTER: &str = "emergencyCharter";
 /// The organ's rank under whose authority charters stand (Article I).
 pub(super) const ROOT_RANK: u32 = 1;
-
-/// Why a charter cannot be understood at all. None of these can be waived.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CharterError {
-    /// A word that must be one of a closed list is not.
-    #[error("{place}: `{value}` is not one of {allowed}")]
-    Choice {
-        /// Where.
-        place: String,
-        /// What stands there.
-        value: String,
-        /// What may.
-        allowed: &'static str,
-    },
-    /// A name stands twice.
-    #[error("{place}: `{name}` stands twice")]
-    DuplicateName {
-        /// Which list.
-        place: &'static str,
-        /// The name.
-        name: String,
-    },
-    /// A list that must not be empty is.
-    #[error("{place} is empty; an empty list means nobody")]
-    Empty {
-        /// Which list.
-        place: String,
-    },
-    /// A public key cannot be read.
-    #[error("principal `{principal}`: {source}")]
-    Key {
-        /// Whose key.
-        principal: String,
-        /// What is wrong.
-        source: KeyError,
-    },
-    /// Two principals share a key, or one lists it twice.
-    #[error("principals `{first}` and `{second}` share the key {key}; a key belongs to one principal")]
-    SharedKey {
-        /// Who has it first.
-        first: String,
-        /// Who has it too.
-        second: String,
-        /// The fingerprint.
-        key: String,
-    },
-    /// A requirement is neither a seat with a count nor a pool with a count or a fraction.
-    #[error("rule `{rule}`: a requirement is `seat` with `count`, or `pool` with `count` or `fraction`, nothing else")]
-    RequirementShape {
-        /// In which rule.
-        rule: String,
-    },
-    /// An emergency charter could stay for ever.
-    #[error(
-        "rule `{rule}` matches emergencyCharter; say with ratifyWithin how long such a charter lasts, for example 72h"
-    )]
-    RatifyWithin {
-        /// Which rule.
-        rule: String,
-    },
-    /// A threshold is below 1 or a fraction above 1.
-    #[error("rule `{rule}`: threshold `{value}` is out of range; it must be at least 1 and at most all")]
-    Threshold {
-        /// In which rule.
-        rule: String,
-        /// The value.
-        value: String,
-    },
-    /// An organ is named that does not exist.
-    #[error("{place}: organ `{organ}` is not in `organs`")]
-    UnknownOrgan {
-        /// Where.
-        place: String,
-        /// The name.
-        organ: String,
-    },
-    /// A period is not a number and a unit.
-    #[error("rule `{rule}`: {source}")]
-    Validity {
-        /// In which rule.
-        rule: String,
-        /// What is wrong.
-        source: crate::units::UnitError,
-    },
-}
 
 impl Keyring for Charter {
     fn keys_of(&self, principal: &str) -> Option<&[(KeyId, PublicKey)]> {

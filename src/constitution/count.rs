@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::reason::Reason;
 use crate::trust::{Verb, VerifiedSignature};
 
-use super::charter::{Amount, Charter, FilledBy, Requirement, Rule};
+use super::charter::{Amount, Charter, FilledBy, PrincipalKind, Requirement, Rule};
 use super::decision::{Finding, SeatView};
 
 /// The result of counting the signatures of one document under one rule.
@@ -145,6 +145,14 @@ fn approvals(signatures: &[VerifiedSignature]) -> Approvals<'_> {
         .filter(|s| withdrawn_at(signatures, s).is_none_or(|at| at < s.signed_at()))
         .map(|s| (s.principal(), s.seat()))
         .collect()
+}
+
+/// The different persons who agree: the author, and whose approvals stand. Machines are none.
+#[must_use]
+pub(super) fn persons<'a>(charter: &Charter, signatures: &'a [VerifiedSignature]) -> BTreeSet<&'a str> {
+    let authors = signatures.iter().filter(|s| s.verb() == Verb::Author).map(VerifiedSignature::principal);
+    let all = authors.chain(approvals(signatures).into_keys());
+    all.filter(|name| charter.principals.get(*name).is_some_and(|p| p.kind == PrincipalKind::Person)).collect()
 }
 
 /// Objections by seats that the rule requires, not withdrawn. On a tie the objection stands.

@@ -126,7 +126,19 @@ pub fn lint(charter: &Charter) -> Vec<LintFinding> {
         let message = "no rule matches manifests with the body charter, so this charter could never be replaced";
         findings.push(error(LintName::NoPathToAmend, "rules", message.to_owned()));
     }
+    findings.extend(floors_out_of_reach(charter));
     findings.into_iter().map(|f| waive(f, charter)).collect()
+}
+
+fn floors_out_of_reach(charter: &Charter) -> Vec<LintFinding> {
+    let persons = charter.principals.values().filter(|p| p.kind == PrincipalKind::Person).count();
+    let persons = u32::try_from(persons).unwrap_or(u32::MAX);
+    let high = charter.floors.iter().filter(|f| f.min_persons > persons);
+    high.map(|f| {
+        let message = format!("a floor asks for {} persons; there are {persons}", f.min_persons);
+        error(LintName::RuleImpossible, "floors", message)
+    })
+    .collect()
 }
 
 fn error(name: LintName, subject: &str, message: String) -> LintFinding {

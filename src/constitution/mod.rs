@@ -22,8 +22,8 @@ mod state;
 
 pub use action::{Action, StateAction, Target, WorkloadAction, WorkloadKind};
 pub use charter::{
-    Amount, Charter, CharterError, FilledBy, Impact, Principal, PrincipalKind, Priority, Requirement, Route, Rule,
-    Scope,
+    Amount, Charter, CharterError, FilledBy, Floor, Impact, Principal, PrincipalKind, Priority, Requirement, Route,
+    Rule, Scope,
 };
 pub use command::Command;
 pub use count::{Quorum, Vacancy};

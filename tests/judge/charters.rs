@@ -3,6 +3,7 @@
 use miax::api::reason::Reason;
 use miax::constitution::{Charter, Facts, LintLevel, LintName, Manifest, judge, lint};
 use miax::constitution::{State, TargetFact};
+use miax::trust::Verb;
 use miax::units::Seconds;
 use serde_json::{Value, json};
 
@@ -192,4 +193,42 @@ fn a_waiver_is_part_of_the_charter() {
     let (reason, message) = first(&refused);
     assert_eq!(reason, Reason::CharterLint);
     assert!(message.contains("LostKeyBlocksRule (runtime-critical)"), "{message}");
+}
+
+#[test]
+fn no_rule_relaxes_a_floor() {
+    let org = Org::new();
+    // A rule that one person could satisfy with the machine, waived by the signers; the floor stays.
+    let charter = |floors: Value| {
+        org.charter_with(|o| {
+            let c = &mut o["spec"]["body"]["charter"];
+            rule(c, "runtime-high")["require"] = json!([{"pool": ["SRE", "TCC"], "count": 1}]);
+            let waiver = |f: &str| json!({"finding": f, "subject": "runtime-high", "reason": "a small team"});
+            c["waivers"] = json!([waiver("OnePersonSatisfiesRule")]);
+            match floors {
+                Value::Null => drop(c.as_object_mut().expect("charter").remove("floors")),
+                floors => c["floors"] = floors,
+            }
+        })
+    };
+    let judged = |floors: Value, impact: &str, people: &[&str]| {
+        let mut object = org.command(impact);
+        for name in people {
+            org.sign(&mut object, name, Verb::Approve, "SRE");
+        }
+        judge(&create(&object), &crate::org::state_with(&charter(floors)), &facts()).reason()
+    };
+    let two = || json!([{"impact": "High", "minPersons": 2}]);
+    assert_eq!(judged(Value::Null, "High", &["frank"]), Reason::QuorumComplete, "without a floor");
+    assert_eq!(judged(two(), "High", &["frank"]), Reason::FloorNotMet, "the machine is no person");
+    assert_eq!(judged(two(), "High", &["frank", "fay"]), Reason::QuorumComplete);
+    assert_eq!(judged(json!([{"impact": "Critical", "minPersons": 2}]), "High", &["frank"]), Reason::QuorumComplete);
+    assert_eq!(judged(json!([{"actions": ["Restart"], "minPersons": 2}]), "High", &["frank"]), Reason::QuorumComplete);
+    assert_eq!(
+        judged(json!([{"namespaces": ["shop"], "minPersons": 3}]), "Normal", &["frank", "fay"]),
+        Reason::FloorNotMet
+    );
+    let found = findings(|c| c["floors"] = json!([{"minPersons": 99}]));
+    assert_eq!(found, [(LintName::RuleImpossible, "floors".to_owned())]);
+    check("a floor of nobody", |c| c["floors"] = json!([{"minPersons": 0}]), Reason::CharterLint, "threshold `0`");
 }

@@ -38,6 +38,11 @@ fn allowed(object: &Value) -> bool {
     judge(&create(object), &STATE, &facts()).is_allowed()
 }
 
+/// How many seats of the rule are filled.
+fn filled(object: &Value) -> usize {
+    judge(&create(object), &STATE, &facts()).seats.iter().map(|s| s.filled_by.len()).sum()
+}
+
 /// The rule runtime-critical by brute force: three different people, one for each seat.
 fn quorum(chosen: &[usize]) -> bool {
     let people = |seat: &str| -> Vec<&str> {
@@ -96,6 +101,43 @@ proptest! {
         let fewer: Vec<usize> = chosen.iter().copied().filter(|i| *i != index).collect();
         let (all, less) = (with(&chosen, "Critical"), with(&fewer, "Critical"));
         prop_assert!(allowed(&all) || !allowed(&less));
+    }
+
+    #[test]
+    fn one_signature_more_empties_no_seat(chosen in chosen(), more in 0..APPROVALS.len()) {
+        let distinct = |chosen: &[usize]| chosen.iter().all(|i| chosen.iter().filter(|j| APPROVALS[**j].0 == APPROVALS[*i].0).count() == 1);
+        let mut longer = chosen.clone();
+        longer.push(more);
+        // Somebody who says two things refuses the whole; that is another law.
+        prop_assume!(distinct(&longer));
+        prop_assert!(filled(&with(&longer, "Critical")) >= filled(&with(&chosen, "Critical")));
+    }
+
+    #[test]
+    fn a_person_who_leaves_fills_no_seat(chosen in chosen(), gone in 0..APPROVALS.len()) {
+        let name = APPROVALS[gone].0;
+        let stays: Vec<usize> = chosen.iter().copied().filter(|i| APPROVALS[*i].0 != name).collect();
+        let distinct = chosen.iter().all(|i| chosen.iter().filter(|j| APPROVALS[**j].0 == APPROVALS[*i].0).count() == 1);
+        prop_assume!(distinct);
+        let (all, less) = (filled(&with(&chosen, "Critical")), filled(&with(&stays, "Critical")));
+        prop_assert!(less <= all && all <= less + 1, "one person fills at most one seat: {} and {}", all, less);
+    }
+
+    #[test]
+    fn no_single_person_satisfies_a_rule_of_two_seats(who in 0..APPROVALS.len(), impact in prop::sample::select(vec!["Normal", "High", "Critical"])) {
+        let name = APPROVALS[who].0;
+        let own: Vec<usize> = (0..APPROVALS.len()).filter(|i| APPROVALS[*i].0 == name).collect();
+        prop_assert!(!allowed(&with(&own, impact)));
+    }
+
+    #[test]
+    fn requests_about_other_objects_never_change_a_verdict(first in chosen(), second in chosen()) {
+        let (one, other) = (with(&first, "Critical"), with(&second, "High"));
+        let before = judge(&create(&one), &STATE, &facts());
+        let mut state = STATE.clone();
+        let events = deliberate(&Proposal::Review(Box::new(create(&other))), &state, &facts()).events;
+        apply(&mut state, &events);
+        prop_assert_eq!(before, judge(&create(&one), &state, &facts()));
     }
 
     #[test]

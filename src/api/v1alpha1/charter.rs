@@ -29,6 +29,10 @@ pub struct Charter {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub impacts: Vec<ImpactFloor>,
+    /// What no rule can relax: checked after all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub floors: Vec<Floor>,
     /// Findings of `miax charter lint` that the signers accept, each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
@@ -211,6 +215,27 @@ pub struct ImpactFloor {
     /// The lowest impact that such a command can have.
     #[schemars(extend("enum" = ["Normal", "High", "Critical"]))]
     pub at_least: String,
+}
+
+/// The fewest people who must agree, whatever the rules say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Floor {
+    /// Only these actions; empty means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub actions: Vec<String>,
+    /// Only targets in these namespaces; empty means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub namespaces: Vec<String>,
+    /// Only commands of at least this impact, after the charter raised it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Normal", "High", "Critical"]))]
+    pub impact: Option<String>,
+    /// How many different persons must have authored or approved. Machines do not count.
+    #[schemars(range(min = 1, max = 512))]
+    pub min_persons: i32,
 }
 
 /// An accepted finding of the charter lint.

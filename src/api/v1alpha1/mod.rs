@@ -6,7 +6,7 @@ mod manifest;
 mod signature;
 
 pub use charter::{
-    Charter, Cluster, ImpactFloor, KeySpec, Organ, Principal, Requirement, Route, Rule, RuleMatch, Waiver,
+    Charter, Cluster, Floor, ImpactFloor, KeySpec, Organ, Principal, Requirement, Route, Rule, RuleMatch, Waiver,
 };
 pub use control_command::{
     Action, ControlCommand, ControlCommandSpec, ControlCommandStatus, Precondition, RatifyAmendmentAction,

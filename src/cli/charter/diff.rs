@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::constitution::{Amount, Charter, FilledBy, Impact, Manifest, Principal, Requirement, Route, Rule, Scope};
+use crate::constitution::{
+    Amount, Charter, FilledBy, Floor, Impact, Manifest, Principal, Requirement, Route, Rule, Scope,
+};
 
 use super::super::files::read_charter;
 use super::super::output::{Answer, Failure, Format, one_line, print};
@@ -64,6 +66,8 @@ fn changes(old: &Manifest, new: &Manifest) -> Vec<String> {
     named(&mut list, "rule", &by_name(rules), &by_name(&next.rules), summary, rule_changed);
     let floors = |charter: &Charter| charter.impact_floors().map(floor).collect::<BTreeSet<_>>();
     set_changed(&mut list, "impact", &floors(&old.charter), &floors(next));
+    let least = |charter: &Charter| charter.floors.iter().map(fewest).collect::<BTreeSet<_>>();
+    set_changed(&mut list, "floor", &least(&old.charter), &least(next));
     let accepted = |waivers: &BTreeMap<(String, String), String>| {
         waivers.iter().map(|((finding, subject), reason)| format!("{finding} ({subject}): {reason}")).collect()
     };
@@ -127,6 +131,13 @@ fn floor((actions, namespaces, least): (&BTreeSet<String>, &BTreeSet<String>, Im
     let any = |set: &BTreeSet<String>, all: &str| if set.is_empty() { all.to_owned() } else { words(set) };
     let (actions, namespaces) = (any(actions, "every action"), any(namespaces, "every namespace"));
     format!("{actions} in {namespaces} is at least {}", least.as_str())
+}
+
+fn fewest(floor: &Floor) -> String {
+    let Floor { actions, namespaces, impact, min_persons } = floor;
+    let any = |set: &BTreeSet<String>, all: &str| if set.is_empty() { all.to_owned() } else { words(set) };
+    let (actions, namespaces) = (any(actions, "every action"), any(namespaces, "every namespace"));
+    format!("{actions} in {namespaces} from {} on needs {min_persons} persons", impact.as_str())
 }
 
 fn scope(rule: &Rule) -> String {

@@ -7,7 +7,7 @@ use crate::trust::{KeyType, PublicKey};
 
 use super::super::action::Action;
 use super::{
-    Amount, CHARTER, COMMAND_SIGNAL, Charter, CharterError, EMERGENCY_CHARTER, FilledBy, Impact, Principal,
+    Amount, CHARTER, COMMAND_SIGNAL, Charter, CharterError, EMERGENCY_CHARTER, FilledBy, Floor, Impact, Principal,
     PrincipalKind, Priority, Requirement, Route, Rule, Scope,
 };
 
@@ -15,7 +15,7 @@ impl TryFrom<&api::Charter> for Charter {
     type Error = CharterError;
 
     fn try_from(raw: &api::Charter) -> Result<Self, CharterError> {
-        let api::Charter { clusters, organs, principals, routing, rules, impacts, waivers } = raw;
+        let api::Charter { clusters, organs, principals, routing, rules, impacts, floors, waivers } = raw;
         for (place, empty) in [
             ("clusters", clusters.is_empty()),
             ("organs", organs.is_empty()),
@@ -38,8 +38,9 @@ impl TryFrom<&api::Charter> for Charter {
         let rules: Vec<Rule> = rules.iter().map(|r| parse_rule(r, &organs, &routes)).collect::<Result<_, _>>()?;
         unique("rules", rules.iter().map(|r| (r.name.clone(), ())))?;
         let impacts = impacts.iter().map(parse_impact_floor).collect::<Result<_, _>>()?;
+        let floors = floors.iter().map(parse_floor).collect::<Result<_, _>>()?;
         let waivers = waivers.iter().map(|w| ((w.finding.clone(), w.subject.clone()), w.reason.clone())).collect();
-        Ok(Self { clusters, organs, principals, routes, rules, impacts, waivers, owners })
+        Ok(Self { clusters, organs, principals, routes, rules, impacts, floors, waivers, owners })
     }
 }
 
@@ -154,6 +155,20 @@ fn parse_actions(place: &str, names: &[String]) -> Result<BTreeSet<String>, Char
 fn parse_impact_floor(raw: &api::ImpactFloor) -> Result<(BTreeSet<String>, BTreeSet<String>, Impact), CharterError> {
     let api::ImpactFloor { actions, namespaces, at_least } = raw;
     Ok((parse_actions("impacts", actions)?, namespaces.iter().cloned().collect(), parse_impact("impacts", at_least)?))
+}
+
+fn parse_floor(raw: &api::Floor) -> Result<Floor, CharterError> {
+    let api::Floor { actions, namespaces, impact, min_persons } = raw;
+    let min_persons = u32::try_from(*min_persons)
+        .ok()
+        .filter(|n| *n > 0)
+        .ok_or_else(|| CharterError::Threshold { rule: "floors".to_owned(), value: min_persons.to_string() })?;
+    Ok(Floor {
+        actions: parse_actions("floors", actions)?,
+        namespaces: namespaces.iter().cloned().collect(),
+        impact: impact.as_deref().map_or(Ok(Impact::Normal), |i| parse_impact("floors", i))?,
+        min_persons,
+    })
 }
 
 fn parse_rule(raw: &api::Rule, organs: &Organs, routes: &BTreeMap<String, Route>) -> Result<Rule, CharterError> {

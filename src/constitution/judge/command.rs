@@ -13,7 +13,7 @@ use super::super::command::Command;
 use super::super::decision::Finding;
 use super::super::document::DocumentError;
 use super::super::facts::Facts;
-use super::super::rules::{audience, consumed, overdue, state_action, target, vetoed, window};
+use super::super::rules::{audience, consumed, floors, overdue, state_action, target, vetoed, window};
 use super::super::state::{InForce, Lifetime, State};
 use super::{Judged, check_signatures};
 
@@ -50,6 +50,11 @@ pub(in super::super) fn judge_command(object: &Value, state: &State, facts: &Fac
     let (signatures, counted) = check_signatures(document, &rules, charter, state, facts, &mut findings);
     if let Action::State(action) = &command.action {
         findings.extend(state_action(action, charter, state, facts.now, &signatures));
+    }
+    // After all rules: what else is missing would say the same in other words. Nobody waits for others before they give up
+    // their own key.
+    if own_key.is_none() && findings.is_empty() {
+        findings.extend(floors(&command, charter, &signatures));
     }
     let mut judged = Judged::of(findings, Some(document), &signatures);
     judged.summary = Some(command.summary());

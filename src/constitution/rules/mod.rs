@@ -3,6 +3,7 @@
 
 mod audience;
 mod consumed;
+mod floor;
 mod obligation;
 mod oversight;
 mod quorum;
@@ -13,6 +14,7 @@ mod version;
 
 pub(super) use audience::audience;
 pub(super) use consumed::consumed;
+pub(super) use floor::floors;
 pub(super) use obligation::overdue;
 pub(super) use oversight::{state_action, vetoed};
 pub(super) use quorum::{Counted, quorum};
