@@ -1,5 +1,6 @@
 //! `miax draft`: a command without signatures.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
@@ -17,6 +18,7 @@ use super::output::{Answer, Failure, Format, print, tell};
   miax draft scale deployment/checkout -n shop --replicas 12 --impact Critical --reason 'black friday' --audience prod-eu --out cmd.yaml
   miax draft restart statefulset/db -n shop --impact High --reason 'leak, see OPS-7' --audience prod-eu
   miax draft rollback deployment/checkout -n shop --to-revision 41 --reason 'errors since 42' --audience prod-eu
+  miax draft patch deployment/checkout -n shop --image app=registry.example/checkout:42 --reason 'OPS-7' --audience prod-eu
   miax draft revoke-key SHA256:Yx0... --reason 'laptop lost' --audience prod-eu --out revoke.yaml
   miax draft veto sha256:9f2c... --reason 'not during the audit' --audience prod-eu --out veto.yaml
   miax draft review sha256:9f2c... --findings 'cache ran full, see OPS-7' --reason 'post-mortem' --audience prod-eu")]
@@ -55,6 +57,31 @@ enum Action {
         /// The revision, as `kubectl rollout history` lists it.
         #[arg(long)]
         to_revision: u64,
+        #[command(flatten)]
+        workload: Workload,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Change images, environment, resources or replicas, and nothing else.
+    #[command(after_help = "Example:
+  miax draft patch deployment/checkout -n shop --image app=registry.example/checkout:42 --env app:LOG=debug \\
+      --limit app:memory=1Gi --reason 'fix for OPS-7' --audience prod-eu --out cmd.yaml")]
+    Patch {
+        /// CONTAINER=IMAGE.
+        #[arg(long)]
+        image: Vec<String>,
+        /// CONTAINER:NAME=VALUE.
+        #[arg(long)]
+        env: Vec<String>,
+        /// CONTAINER:RESOURCE=AMOUNT.
+        #[arg(long)]
+        request: Vec<String>,
+        /// CONTAINER:RESOURCE=AMOUNT.
+        #[arg(long)]
+        limit: Vec<String>,
+        /// How many replicas.
+        #[arg(long)]
+        replicas: Option<u32>,
         #[command(flatten)]
         workload: Workload,
         #[command(flatten)]
@@ -159,6 +186,10 @@ pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
         Action::Rollback { to_revision, workload, common } => {
             (on_workload("Rollback", json!({"revision": to_revision}), &workload, &common)?, common)
         }
+        Action::Patch { image, env, request, limit, replicas, workload, common } => {
+            let fields = places(replicas, &image, &env, &request, &limit)?;
+            (on_workload("Patch", fields, &workload, &common)?, common)
+        }
         Action::RevokeKey { key, common } => (on_state("RevokeKey", json!({"key": key})), common),
         Action::Veto { command, common } => (on_state("Veto", json!({"command": command})), common),
         Action::RatifyAmendment { charter, common } => {
@@ -190,6 +221,55 @@ fn on_workload(kind: &'static str, more: Value, workload: &Workload, common: &Co
         Map::from_iter([("target".to_owned(), json!({"apiVersion": "apps/v1", "kind": target_kind, "name": name}))]);
     fields.extend(more.as_object().cloned().unwrap_or_default());
     Ok(Drafted { kind, fields: fields.into(), about: format!("-{name}"), generation: workload.generation })
+}
+
+/// The changes of a patch, by container.
+fn places(
+    replicas: Option<u32>,
+    images: &[String],
+    env: &[String],
+    requests: &[String],
+    limits: &[String],
+) -> Result<Value, Failure> {
+    let mut containers: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for text in images {
+        let (container, image) = split(text, '=', "CONTAINER=IMAGE")?;
+        containers.entry(container.to_owned()).or_default().insert("image".to_owned(), json!(image));
+    }
+    for text in env {
+        let (container, pair) = split(text, ':', "CONTAINER:NAME=VALUE")?;
+        let (name, value) = split(pair, '=', "CONTAINER:NAME=VALUE")?;
+        let list = containers.entry(container.to_owned()).or_default().entry("env").or_insert_with(|| json!([]));
+        if let Some(list) = list.as_array_mut() {
+            list.push(json!({"name": name, "value": value}));
+        }
+    }
+    for (field, texts) in [("requests", requests), ("limits", limits)] {
+        for text in texts {
+            let (container, pair) = split(text, ':', "CONTAINER:RESOURCE=AMOUNT")?;
+            let (what, amount) = split(pair, '=', "CONTAINER:RESOURCE=AMOUNT")?;
+            let map = containers.entry(container.to_owned()).or_default().entry(field).or_insert_with(|| json!({}));
+            if let Some(map) = map.as_object_mut() {
+                map.insert(what.to_owned(), json!(amount));
+            }
+        }
+    }
+    let named = |(name, mut fields): (String, Map<String, Value>)| {
+        fields.insert("name".to_owned(), json!(name));
+        Value::Object(fields)
+    };
+    let mut fields = Map::new();
+    fields.extend(replicas.map(|r| ("replicas".to_owned(), json!(r))));
+    if !containers.is_empty() {
+        fields.insert("containers".to_owned(), containers.into_iter().map(named).collect());
+    }
+    Ok(fields.into())
+}
+
+fn split<'a>(text: &'a str, at: char, form: &str) -> Result<(&'a str, &'a str), Failure> {
+    text.split_once(at).filter(|(before, _)| !before.is_empty()).ok_or_else(|| {
+        Failure::new(format!("`{text}` is not what changes in a container")).with_next(format!("write {form}"))
+    })
 }
 
 fn on_state(kind: &'static str, fields: Value) -> Drafted {

@@ -48,6 +48,17 @@ pub enum WorkloadAction {
         /// The revision.
         revision: u64,
     },
+    /// Changes named places of it.
+    Patch(Patch),
+}
+
+/// Named places of a workload and what they shall hold; there is at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// How many replicas.
+    pub replicas: Option<u32>,
+    /// Containers, with their changes.
+    pub containers: Vec<api::ContainerPatch>,
 }
 
 /// What a command does to the constitution's own state; its whole effect is in the ledger.
@@ -125,8 +136,8 @@ impl WorkloadKind {
 
 impl Action {
     /// Every action's name.
-    pub const NAMES: [&'static str; 7] =
-        ["Scale", "Restart", "Rollback", "RevokeKey", "Veto", "Review", "RatifyAmendment"];
+    pub const NAMES: [&'static str; 8] =
+        ["Scale", "Restart", "Rollback", "Patch", "RevokeKey", "Veto", "Review", "RatifyAmendment"];
 
     /// The name that rules match.
     #[must_use]
@@ -135,6 +146,7 @@ impl Action {
             Self::Workload { action: WorkloadAction::Scale { .. }, .. } => "Scale",
             Self::Workload { action: WorkloadAction::Restart, .. } => "Restart",
             Self::Workload { action: WorkloadAction::Rollback { .. }, .. } => "Rollback",
+            Self::Workload { action: WorkloadAction::Patch(_), .. } => "Patch",
             Self::State(StateAction::RevokeKey { .. }) => "RevokeKey",
             Self::State(StateAction::Veto { .. }) => "Veto",
             Self::State(StateAction::Review { .. }) => "Review",
@@ -159,6 +171,7 @@ impl Action {
                 WorkloadAction::Scale { replicas } => format!("Scale {target} to {replicas}"),
                 WorkloadAction::Restart => format!("Restart {target}"),
                 WorkloadAction::Rollback { revision } => format!("Rollback {target} to revision {revision}"),
+                WorkloadAction::Patch(patch) => format!("Patch {target}: {}", patch.summary()),
             },
             Self::State(StateAction::RevokeKey { key }) => format!("Revoke the key {key}"),
             Self::State(StateAction::Veto { command }) => format!("Veto the command {command}"),
@@ -168,16 +181,31 @@ impl Action {
     }
 }
 
+impl Patch {
+    /// Every change, in a few words.
+    fn summary(&self) -> String {
+        let Self { replicas, containers } = self;
+        let mut changes: Vec<String> = replicas.iter().map(|r| format!("{r} replicas")).collect();
+        for api::ContainerPatch { name, image, env, requests, limits } in containers {
+            changes.extend(image.iter().map(|i| format!("{name} runs {i}")));
+            changes.extend(env.iter().map(|e| format!("{name} has {}={}", e.name, e.value)));
+            changes.extend(requests.iter().map(|(what, amount)| format!("{name} requests {what} {amount}")));
+            changes.extend(limits.iter().map(|(what, amount)| format!("{name} is limited to {what} {amount}")));
+        }
+        changes.join(", ")
+    }
+}
+
 impl WorkloadAction {
     /// Whether the action exists for the kind.
     #[must_use]
     pub fn exists_for(&self, kind: WorkloadKind) -> bool {
         match (self, kind) {
             // A DaemonSet runs one pod a node; there is nothing to scale.
-            (Self::Scale { .. }, WorkloadKind::DaemonSet) => false,
+            (Self::Scale { .. } | Self::Patch(Patch { replicas: Some(_), .. }), WorkloadKind::DaemonSet) => false,
             (Self::Scale { .. }, WorkloadKind::Deployment | WorkloadKind::StatefulSet)
             | (
-                Self::Restart | Self::Rollback { .. },
+                Self::Restart | Self::Rollback { .. } | Self::Patch(_),
                 WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet,
             ) => true,
         }
@@ -192,11 +220,12 @@ impl fmt::Display for Target {
 
 /// Reads the action of a command and checks that it makes sense.
 pub(super) fn read_action(raw: &api::Action, document: &Document) -> Result<Action, DocumentError> {
-    let api::Action { type_, scale, restart, rollback, revoke_key, veto, review, ratify_amendment } = raw;
+    let api::Action { type_, scale, restart, rollback, patch, revoke_key, veto, review, ratify_amendment } = raw;
     let set = [
         scale.is_some(),
         restart.is_some(),
         rollback.is_some(),
+        patch.is_some(),
         revoke_key.is_some(),
         veto.is_some(),
         review.is_some(),
@@ -204,43 +233,72 @@ pub(super) fn read_action(raw: &api::Action, document: &Document) -> Result<Acti
     ];
     // Exactly one field: with `type` saying one thing and a second field another, people would read the wrong one.
     let only = set.iter().filter(|s| **s).count() == 1;
-    match (type_.as_str(), scale, restart, rollback, revoke_key, veto, review, ratify_amendment) {
-        ("Scale", Some(raw), ..) if only => {
-            on_workload(WorkloadAction::Scale { replicas: read_replicas(raw.replicas)? }, &raw.target, document)
+    if !only {
+        return Err(unknown(type_));
+    }
+    if let ("Scale", Some(raw)) = (type_.as_str(), scale) {
+        return on_workload(WorkloadAction::Scale { replicas: read_replicas(raw.replicas)? }, &raw.target, document);
+    }
+    if let ("Restart", Some(raw)) = (type_.as_str(), restart) {
+        return on_workload(WorkloadAction::Restart, &raw.target, document);
+    }
+    if let ("Rollback", Some(raw)) = (type_.as_str(), rollback) {
+        let revision = u64::try_from(raw.revision).ok().filter(|r| *r > 0).ok_or_else(|| {
+            let message = format!("revision is {}; it must be at least 1", raw.revision);
+            DocumentError::new(Reason::FieldInvalid, message)
+        })?;
+        return on_workload(WorkloadAction::Rollback { revision }, &raw.target, document);
+    }
+    if let ("Patch", Some(raw)) = (type_.as_str(), patch) {
+        return on_workload(WorkloadAction::Patch(read_patch(raw)?), &raw.target, document);
+    }
+    if let ("RevokeKey", Some(raw)) = (type_.as_str(), revoke_key) {
+        return Ok(Action::State(StateAction::RevokeKey { key: raw.key.clone() }));
+    }
+    if let ("Veto", Some(raw)) = (type_.as_str(), veto) {
+        return Ok(Action::State(StateAction::Veto { command: read_digest("veto.command", &raw.command)? }));
+    }
+    if let ("Review", Some(raw)) = (type_.as_str(), review) {
+        if raw.findings.trim().is_empty() {
+            return Err(DocumentError::new(Reason::FieldInvalid, "review.findings is empty; say what was found"));
         }
-        ("Restart", _, Some(raw), ..) if only => on_workload(WorkloadAction::Restart, &raw.target, document),
-        ("Rollback", _, _, Some(raw), ..) if only => {
-            let revision = u64::try_from(raw.revision).ok().filter(|r| *r > 0).ok_or_else(|| {
-                let message = format!("revision is {}; it must be at least 1", raw.revision);
-                DocumentError::new(Reason::FieldInvalid, message)
-            })?;
-            on_workload(WorkloadAction::Rollback { revision }, &raw.target, document)
+        let (command, findings) = (read_digest("review.command", &raw.command)?, raw.findings.clone());
+        return Ok(Action::State(StateAction::Review { command, findings }));
+    }
+    if let ("RatifyAmendment", Some(raw)) = (type_.as_str(), ratify_amendment) {
+        let charter = read_digest("ratifyAmendment.charter", &raw.charter)?;
+        return Ok(Action::State(StateAction::RatifyAmendment { charter }));
+    }
+    Err(unknown(type_))
+}
+
+fn unknown(name: &str) -> DocumentError {
+    let message = format!(
+        "spec.action.type `{name}` with its field is not one action; write one of {} and the field of that name",
+        Action::NAMES.join(", ")
+    );
+    DocumentError::new(Reason::ActionUnknown, message)
+}
+
+fn read_patch(raw: &api::PatchAction) -> Result<Patch, DocumentError> {
+    let api::PatchAction { target: _, replicas, containers } = raw;
+    let invalid = |message: String| DocumentError::new(Reason::FieldInvalid, message);
+    for container in containers {
+        let api::ContainerPatch { name, image, env, requests, limits } = container;
+        if image.is_none() && env.is_empty() && requests.is_empty() && limits.is_empty() {
+            return Err(invalid(format!("patch.containers: nothing changes in `{name}`")));
         }
-        ("RevokeKey", _, _, _, Some(raw), ..) if only => {
-            Ok(Action::State(StateAction::RevokeKey { key: raw.key.clone() }))
+        if containers.iter().filter(|c| c.name == *name).count() > 1 {
+            return Err(invalid(format!("patch.containers: `{name}` stands twice")));
         }
-        ("Veto", _, _, _, _, Some(raw), ..) if only => {
-            Ok(Action::State(StateAction::Veto { command: read_digest("veto.command", &raw.command)? }))
-        }
-        ("Review", _, _, _, _, _, Some(raw), _) if only => {
-            if raw.findings.trim().is_empty() {
-                return Err(DocumentError::new(Reason::FieldInvalid, "review.findings is empty; say what was found"));
-            }
-            let (command, findings) = (read_digest("review.command", &raw.command)?, raw.findings.clone());
-            Ok(Action::State(StateAction::Review { command, findings }))
-        }
-        ("RatifyAmendment", _, _, _, _, _, _, Some(raw)) if only => {
-            let charter = read_digest("ratifyAmendment.charter", &raw.charter)?;
-            Ok(Action::State(StateAction::RatifyAmendment { charter }))
-        }
-        (other, ..) => {
-            let message = format!(
-                "spec.action.type `{other}` with its field is not one action; write one of {} and the field of that name",
-                Action::NAMES.join(", ")
-            );
-            Err(DocumentError::new(Reason::ActionUnknown, message))
+        if let Some(twice) = env.iter().find(|e| env.iter().filter(|o| o.name == e.name).count() > 1) {
+            return Err(invalid(format!("patch.containers: `{}` stands twice in the env of `{name}`", twice.name)));
         }
     }
+    if replicas.is_none() && containers.is_empty() {
+        return Err(invalid("patch changes nothing; name replicas or containers".to_owned()));
+    }
+    Ok(Patch { replicas: replicas.map(read_replicas).transpose()?, containers: containers.clone() })
 }
 
 fn on_workload(action: WorkloadAction, raw: &api::TargetRef, document: &Document) -> Result<Action, DocumentError> {

@@ -20,7 +20,7 @@ mod request;
 mod rules;
 mod state;
 
-pub use action::{Action, StateAction, Target, WorkloadAction, WorkloadKind};
+pub use action::{Action, Patch, StateAction, Target, WorkloadAction, WorkloadKind};
 pub use charter::{
     Amount, Charter, CharterError, FilledBy, Floor, Impact, Principal, PrincipalKind, Priority, Requirement, Route,
     Rule, Scope,

@@ -5,10 +5,11 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, Repl
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::{Api, Client, Resource, ResourceExt as _};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::api::names::{CHANGED_BY_ANNOTATION, EXECUTOR_MANAGER, RESTARTED_BY_ANNOTATION};
-use crate::constitution::{Target, TargetFact, TargetState, WorkloadAction, WorkloadKind};
+use crate::api::v1alpha1::ContainerPatch;
+use crate::constitution::{Patch as Places, Target, TargetFact, TargetState, WorkloadAction, WorkloadKind};
 use crate::units::Digest;
 
 /// Annotation in which the Deployment controller numbers ReplicaSets.
@@ -76,7 +77,9 @@ pub(super) fn shows(object: &DynamicObject, action: &WorkloadAction, digest: &Di
             annotations.and_then(|a| a.get(RESTARTED_BY_ANNOTATION)).and_then(Value::as_str)
                 == Some(&digest.to_string())
         }
-        WorkloadAction::Rollback { .. } => object.annotations().get(CHANGED_BY_ANNOTATION) == Some(&digest.to_string()),
+        WorkloadAction::Rollback { .. } | WorkloadAction::Patch(_) => {
+            object.annotations().get(CHANGED_BY_ANNOTATION) == Some(&digest.to_string())
+        }
     }
 }
 
@@ -98,6 +101,10 @@ pub(super) async fn change(
         WorkloadAction::Restart => {
             let annotations = json!({RESTARTED_BY_ANNOTATION: digest.to_string()});
             patch(client, target, json!({"spec": {"template": {"metadata": {"annotations": annotations}}}})).await
+        }
+        WorkloadAction::Patch(places) => {
+            let object = read(client, target).await?.ok_or_else(|| gone(target))?;
+            patch(client, target, patch_body(&object, target, places, digest)?).await
         }
         WorkloadAction::Rollback { revision } => {
             let mut template = match target.kind {
@@ -123,13 +130,51 @@ async fn patch(client: &Client, target: &Target, patch: Value) -> Result<Option<
     Ok(object.resource_version())
 }
 
+fn gone(target: &Target) -> ChangeError {
+    ChangeError::Refused(format!("{target} does not exist"))
+}
+
+/// The named places as a strategic merge, which finds containers and variables by name. A container that is not there would be
+/// added by it, so that is refused; the resource version keeps it so until the patch is made.
+fn patch_body(object: &DynamicObject, target: &Target, places: &Places, digest: &Digest) -> Result<Value, ChangeError> {
+    let Places { replicas, containers } = places;
+    let present = object.data.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    let is_present =
+        |name: &str| present.into_iter().flatten().any(|c| c.get("name").and_then(Value::as_str) == Some(name));
+    if let Some(missing) = containers.iter().find(|c| !is_present(&c.name)) {
+        return Err(ChangeError::Refused(format!("{target} has no container `{}`", missing.name)));
+    }
+    let changed: Vec<Value> = containers
+        .iter()
+        .map(|ContainerPatch { name, image, env, requests, limits }| {
+            let mut container = Map::from_iter([("name".to_owned(), json!(name))]);
+            container.extend(image.iter().map(|i| ("image".to_owned(), json!(i))));
+            if !env.is_empty() {
+                container.insert("env".to_owned(), json!(env));
+            }
+            if !requests.is_empty() || !limits.is_empty() {
+                container.insert("resources".to_owned(), json!({"requests": requests, "limits": limits}));
+            }
+            container.into()
+        })
+        .collect();
+    let mut spec = Map::new();
+    spec.extend(replicas.map(|r| ("replicas".to_owned(), json!(r))));
+    if !changed.is_empty() {
+        spec.insert("template".to_owned(), json!({"spec": {"containers": changed}}));
+    }
+    let annotations = json!({CHANGED_BY_ANNOTATION: digest.to_string()});
+    let metadata = json!({"annotations": annotations, "resourceVersion": object.resource_version()});
+    Ok(json!({"metadata": metadata, "spec": spec}))
+}
+
 fn no_revision(target: &Target, revision: u64) -> ChangeError {
     ChangeError::Refused(format!("{target} has no revision {revision}; kubectl rollout history shows them"))
 }
 
 async fn owner_uid(client: &Client, target: &Target) -> Result<String, ChangeError> {
     let object = read(client, target).await?;
-    object.and_then(|o| o.uid()).ok_or_else(|| ChangeError::Refused(format!("{target} does not exist")))
+    object.and_then(|o| o.uid()).ok_or_else(|| gone(target))
 }
 
 fn is_owned(object: &impl Resource, uid: &str) -> bool {

@@ -69,6 +69,31 @@ fn every_action_does_what_kubectl_would() {
     wait_field(&stage, "deployment/web", ".spec.template.spec.containers[0].image", "registry.example/web:1");
     wait_field(&stage, "deployment/web", ".spec.replicas", "2");
 
+    let patch = [
+        "patch",
+        "deployment/web",
+        "--image",
+        "web=registry.example/web:3",
+        "--env",
+        "web:LOG=debug",
+        "--limit",
+        "web:memory=1Gi",
+        "--replicas",
+        "3",
+    ];
+    run("patch-deployment", &patch);
+    let first = ".spec.template.spec.containers[0]";
+    wait_field(&stage, "deployment/web", &format!("{first}.image"), "registry.example/web:3");
+    wait_field(&stage, "deployment/web", &format!("{first}.env[0].value"), "debug");
+    wait_field(&stage, "deployment/web", &format!("{first}.resources.limits.memory"), "1Gi");
+    wait_field(&stage, "deployment/web", ".spec.replicas", "3");
+    run("patch-daemonset", &["patch", "daemonset/agent", "--image", "agent=registry.example/agent:2"]);
+    wait_field(&stage, "daemonset/agent", &format!("{first}.image"), "registry.example/agent:2");
+    let stranger = approved(&stage, "patch-stranger", &["patch", "deployment/web", "--image", "sidecar=evil:1"]);
+    accepts(&stage, &stranger);
+    let failed = r#".status.conditions[?(@.type=="Succeeded")].message"#;
+    wait_field(&stage, "mxcmd/patch-stranger", failed, "Deployment shop/web has no container `sidecar`");
+
     let lonely = approved(&stage, "rollback-nowhere", &["rollback", "deployment/web", "--to-revision", "99"]);
     accepts(&stage, &lonely);
     let path = r#".status.conditions[?(@.type=="Succeeded")].reason"#;
@@ -84,8 +109,8 @@ fn every_action_does_what_kubectl_would() {
 
     let kinds: Vec<String> = entries(&stage).iter().map(|e| e["kind"].as_str().expect("kind").to_owned()).collect();
     let count = |kind: &str| kinds.iter().filter(|k| *k == kind).count();
-    assert_eq!((count("effect.begin"), count("effect.done"), count("effect.failed")), (7, 6, 1));
-    assert_eq!(count("stored"), 9, "the charter and eight commands were seen stored");
+    assert_eq!((count("effect.begin"), count("effect.done"), count("effect.failed")), (10, 8, 2));
+    assert_eq!(count("stored"), 12, "the charter and eleven commands were seen stored");
 }
 
 #[test]

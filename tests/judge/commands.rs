@@ -237,6 +237,30 @@ fn what_is_not_a_command_is_refused() {
 }
 
 #[test]
+fn a_patch_names_its_places_and_nothing_else() {
+    let patch = |fields: Value| {
+        changed(move |o| {
+            let mut patch = fields;
+            patch["target"] = o["spec"]["action"]["scale"]["target"].clone();
+            o["spec"]["action"] = json!({"type": "Patch", "patch": patch});
+        })
+    };
+    let container = |fields: Value| patch(json!({"containers": [fields]}));
+    let image = container(json!({"name": "app", "image": "registry.example/checkout:2"}));
+    let decision = check("an image", &image, Reason::QuorumComplete);
+    assert_eq!(decision.rules, ["runtime-critical"]);
+    check("replicas", &patch(json!({"replicas": 2})), Reason::QuorumComplete);
+    check("nothing", &patch(json!({})), Reason::FieldInvalid);
+    check("a container without a change", &container(json!({"name": "app"})), Reason::FieldInvalid);
+    check("replicas below zero", &patch(json!({"replicas": -2})), Reason::ReplicasInvalid);
+    check("another place", &container(json!({"name": "app", "command": ["sh"]})), Reason::FieldUnknown);
+    let twice = json!([{"name": "app", "image": "a"}, {"name": "app", "image": "b"}]);
+    check("a container twice", &patch(json!({"containers": twice})), Reason::FieldInvalid);
+    let env = json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]);
+    check("a variable twice", &container(json!({"name": "app", "env": env})), Reason::FieldInvalid);
+}
+
+#[test]
 fn a_command_works_once() {
     let org = Org::new();
     let object = org.approved();

@@ -2,6 +2,8 @@
 
 #![expect(clippy::duplicated_attributes, reason = "each printcolumn of kube repeats the same keys")]
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -85,15 +87,16 @@ pub struct ControlCommandSpec {
     validation = ("(self.type == 'Scale') == has(self.scale)", "scale must be set exactly when type is Scale"),
     validation = ("(self.type == 'Restart') == has(self.restart)", "restart must be set exactly when type is Restart"),
     validation = ("(self.type == 'Rollback') == has(self.rollback)", "rollback must be set exactly when type is Rollback"),
+    validation = ("(self.type == 'Patch') == has(self.patch)", "patch must be set exactly when type is Patch"),
     validation = ("(self.type == 'RevokeKey') == has(self.revokeKey)", "revokeKey must be set exactly when type is RevokeKey"),
     validation = ("(self.type == 'Veto') == has(self.veto)", "veto must be set exactly when type is Veto"),
     validation = ("(self.type == 'Review') == has(self.review)", "review must be set exactly when type is Review"),
     validation = ("(self.type == 'RatifyAmendment') == has(self.ratifyAmendment)", "ratifyAmendment must be set exactly when type is RatifyAmendment")
 )]
 pub struct Action {
-    /// `Scale`, `Restart`, `Rollback`, `RevokeKey`, `Veto`, `Review` or `RatifyAmendment`.
+    /// `Scale`, `Restart`, `Rollback`, `Patch`, `RevokeKey`, `Veto`, `Review` or `RatifyAmendment`.
     #[serde(rename = "type")]
-    #[schemars(extend("enum" = ["Scale", "Restart", "Rollback", "RevokeKey", "Veto", "Review", "RatifyAmendment"]))]
+    #[schemars(extend("enum" = ["Scale", "Restart", "Rollback", "Patch", "RevokeKey", "Veto", "Review", "RatifyAmendment"]))]
     pub type_: String,
     /// Sets the number of replicas of a Deployment or StatefulSet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +107,9 @@ pub struct Action {
     /// Brings a Deployment, StatefulSet or DaemonSet back to a named revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackAction>,
+    /// Changes images, environment, resources or the number of replicas of a workload, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<PatchAction>,
     /// Makes a key worthless from now on. What it signed before stays valid history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke_key: Option<RevokeKeyAction>,
@@ -165,6 +171,59 @@ pub struct RollbackAction {
     /// The revision, as `kubectl rollout history` lists it.
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
     pub revision: i64,
+}
+
+/// Changes a workload in named places.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PatchAction {
+    /// The workload.
+    pub target: TargetRef,
+    /// How many replicas it shall have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000))]
+    pub replicas: Option<i32>,
+    /// Containers that the workload has already, and what changes in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub containers: Vec<ContainerPatch>,
+}
+
+/// What changes in one container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerPatch {
+    /// Name of the container.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Its image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub image: Option<String>,
+    /// Variables of its environment, with their values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub env: Vec<EnvPatch>,
+    /// Requested amounts by resource, for example `cpu: 500m`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub requests: BTreeMap<String, String>,
+    /// Limits by resource, for example `memory: 1Gi`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub limits: BTreeMap<String, String>,
+}
+
+/// A variable of the environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvPatch {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its value.
+    #[schemars(length(max = 4096))]
+    pub value: String,
 }
 
 /// Makes a key worthless.

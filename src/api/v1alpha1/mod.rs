@@ -9,8 +9,9 @@ pub use charter::{
     Charter, Cluster, Floor, ImpactFloor, KeySpec, Organ, Principal, Requirement, Route, Rule, RuleMatch, Waiver,
 };
 pub use control_command::{
-    Action, ControlCommand, ControlCommandSpec, ControlCommandStatus, Precondition, RatifyAmendmentAction,
-    RestartAction, ReviewAction, RevokeKeyAction, RollbackAction, ScaleAction, TargetRef, VetoAction,
+    Action, ContainerPatch, ControlCommand, ControlCommandSpec, ControlCommandStatus, EnvPatch, PatchAction,
+    Precondition, RatifyAmendmentAction, RestartAction, ReviewAction, RevokeKeyAction, RollbackAction, ScaleAction,
+    TargetRef, VetoAction,
 };
 pub use manifest::{Manifest, ManifestBody, ManifestSpec, ManifestStatus};
 pub use signature::Signature;

@@ -146,7 +146,7 @@ fn parse_actions(place: &str, names: &[String]) -> Result<BTreeSet<String>, Char
         Some(value) => Err(CharterError::Choice {
             place: place.to_owned(),
             value: value.clone(),
-            allowed: "Scale, Restart, Rollback, RevokeKey, Veto, Review, RatifyAmendment",
+            allowed: "Scale, Restart, Rollback, Patch, RevokeKey, Veto, Review, RatifyAmendment",
         }),
         None => Ok(names.iter().cloned().collect()),
     }
