@@ -2,17 +2,25 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 
 use crate::constitution::{Command, Facts, Request, Target, TargetFact, TargetState, WorkloadKind};
 use crate::store::Clock;
 use crate::units::Digest;
+
+/// How long the API server keeps one watch; a connection that died in silence is noticed by then.
+const WATCH_SECONDS: u32 = 60;
+/// First pause before an interrupted watch is begun anew; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A cache of the metadata of one kind of workload in all namespaces.
 struct KindCache<K: Resource<DynamicType = ()> + 'static> {
@@ -44,31 +52,7 @@ where
     fn start(client: Client) -> Self {
         let (store, writer) = reflector::store();
         let fresh = Arc::new(AtomicBool::new(false));
-        let seen = fresh.clone();
-        let watch = watcher(Api::<PartialObjectMeta<K>>::all(client), watcher::Config::default()).default_backoff();
-        // Only identity and generation are needed; the rest of the metadata would be memory for nothing.
-        let slim = watch.map_ok(|event| {
-            event.modify(|object| {
-                object.metadata.managed_fields = None;
-                object.metadata.annotations = None;
-                object.metadata.labels = None;
-                object.metadata.owner_references = None;
-            })
-        });
-        let run = reflector::reflector(writer, slim).for_each(move |event| {
-            match event {
-                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
-                Ok(watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_)) => {
-                    seen.store(true, Ordering::Release);
-                }
-                Err(error) => {
-                    seen.store(false, Ordering::Release);
-                    tracing::warn!(%error, "the watch of a workload kind was interrupted");
-                }
-            }
-            std::future::ready(())
-        });
-        tokio::spawn(run);
+        tokio::spawn(keep(Api::all(client), writer, fresh.clone()));
         Self { store, fresh }
     }
 
@@ -86,6 +70,44 @@ where
             _ => TargetFact::Stale,
         }
     }
+}
+
+/// Lists and watches for ever. After an interruption everything is listed anew: a watch that only resumes says nothing until
+/// something changes, and nobody could tell a quiet cluster from a deaf watch.
+async fn keep<K>(api: Api<PartialObjectMeta<K>>, mut writer: Writer<PartialObjectMeta<K>>, fresh: Arc<AtomicBool>)
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + Sync + 'static,
+{
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let mut events = watcher(api.clone(), watcher::Config::default().timeout(WATCH_SECONDS)).boxed();
+        let interrupted = loop {
+            match events.next().await {
+                Some(Ok(event)) => {
+                    let complete = !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));
+                    writer.apply_watcher_event(&event.modify(slim));
+                    if complete {
+                        fresh.store(true, Ordering::Release);
+                        pause = FIRST_PAUSE;
+                    }
+                }
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            }
+        };
+        fresh.store(false, Ordering::Release);
+        tracing::warn!(error = interrupted.map(|e| e.to_string()), "the watch of a workload kind was interrupted");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Only identity and generation are needed; the rest of the metadata would be memory for nothing.
+fn slim<K: Resource>(object: &mut PartialObjectMeta<K>) {
+    object.metadata.managed_fields = None;
+    object.metadata.annotations = None;
+    object.metadata.labels = None;
+    object.metadata.owner_references = None;
 }
 
 impl WorkloadCache {
