@@ -110,6 +110,8 @@ reasons! {
     SignatureInvalid: Refused,
     /// A signature was made with a key that is revoked, or a charter lists such a key.
     KeyRevoked: Refused,
+    /// A signature was made with a key whose time, by the charter, is over.
+    KeyExpired: Refused,
     /// An SSH signature was made for another purpose than `miax.dev`.
     SignatureNamespaceWrong: Refused,
     /// A hardware key signed without a touch.

@@ -169,7 +169,9 @@ fn check_seat(arguments: &Arguments, charter: Option<&Manifest>, principal: &str
     let Some(manifest) = charter else { return Ok(()) };
     let seat = &arguments.seat;
     match manifest.charter.principals.get(principal) {
-        Some(known) if known.seats.contains(seat) => Ok(()),
+        Some(known) if known.seats.contains(seat) || manifest.charter.delegated(principal, seat).next().is_some() => {
+            Ok(())
+        }
         Some(known) => {
             let seats: Vec<&str> = known.seats.iter().map(String::as_str).collect();
             Err(Failure::new(format!("`{principal}` does not hold the seat {seat}"))

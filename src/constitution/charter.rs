@@ -3,10 +3,11 @@
 mod error;
 mod parse;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::trust::{KeyId, Keyring, PublicKey};
-use crate::units::Seconds;
+use crate::units::{Seconds, UnixSeconds};
 
 use super::action::Action;
 
@@ -92,6 +93,23 @@ pub struct Requirement {
     pub amount: Amount,
     /// Whether machines may fill them.
     pub by: FilledBy,
+    /// Whether only signatures of hardware keys fill them.
+    pub hardware: bool,
+}
+
+/// Lets a principal sign for an organ whose seat they do not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delegation {
+    /// The organ that delegates.
+    pub from: String,
+    /// The principal who may sign for it.
+    pub to: String,
+    /// Only for these actions.
+    pub actions: BTreeSet<String>,
+    /// Only about these namespaces.
+    pub namespaces: BTreeSet<String>,
+    /// Not from this time on.
+    pub until: UnixSeconds,
 }
 
 /// How many different principals a requirement needs.
@@ -170,8 +188,12 @@ pub struct Charter {
     pub floors: Vec<Floor>,
     /// Accepted findings: name and subject, with the reason.
     pub waivers: BTreeMap<(String, String), String>,
+    /// Who may sign for an organ without holding its seat.
+    pub delegations: Vec<Delegation>,
     /// Owners of keys, by fingerprint.
     owners: HashMap<String, String>,
+    /// When keys end, by fingerprint; most have no end.
+    key_ends: BTreeMap<String, UnixSeconds>,
 }
 
 /// The signal that commands are.
@@ -182,6 +204,11 @@ pub(super) const CHARTER: &str = "charter";
 pub(super) const EMERGENCY_CHARTER: &str = "emergencyCharter";
 /// The organ's rank under whose authority charters stand (Article I).
 pub(super) const ROOT_RANK: u32 = 1;
+
+/// Whether a key is one in hardware.
+pub(super) fn is_hardware(key: &PublicKey) -> bool {
+    key.key_type().is_hardware()
+}
 
 impl Keyring for Charter {
     fn keys_of(&self, principal: &str) -> Option<&[(KeyId, PublicKey)]> {
@@ -229,12 +256,46 @@ impl Charter {
         self.impacts.iter().map(|(actions, namespaces, least)| (actions, namespaces, *least))
     }
 
+    /// When a key ends, by its fingerprint; `None` when it has no end.
+    #[must_use]
+    pub fn key_end(&self, fingerprint: &str) -> Option<UnixSeconds> {
+        self.key_ends.get(fingerprint).copied()
+    }
+
     /// Names of all principals of `kind` who hold one of `seats`.
     pub fn holders<'a>(&'a self, seats: &'a BTreeSet<String>, by: FilledBy) -> impl Iterator<Item = &'a str> {
         self.principals
             .iter()
             .filter(move |(_, p)| by.accepts(p.kind) && !p.seats.is_disjoint(seats))
             .map(|(name, _)| name.as_str())
+    }
+
+    /// Names of all principals who could fill a seat of the requirement, with a key that may.
+    pub fn eligible<'a>(&'a self, requirement: &'a Requirement) -> impl Iterator<Item = &'a str> {
+        let has_key = |name: &str| {
+            !requirement.hardware
+                || self.principals.get(name).is_some_and(|p| p.keys.iter().any(|(_, k)| is_hardware(k)))
+        };
+        self.holders(&requirement.seats, requirement.by).filter(move |name| has_key(name))
+    }
+
+    /// The charter as it stands for commands with this action about this namespace: whoever an organ delegated that to holds
+    /// its seat. Everything else is as it was, so that nothing but the seats can widen.
+    #[must_use]
+    pub fn acting(&self, action: &str, namespace: &str, now: UnixSeconds) -> Cow<'_, Self> {
+        let applies = |d: &&Delegation| now < d.until && d.actions.contains(action) && d.namespaces.contains(namespace);
+        let mut acting = Cow::Borrowed(self);
+        for delegation in self.delegations.iter().filter(applies) {
+            if let Some(principal) = acting.to_mut().principals.get_mut(&delegation.to) {
+                principal.seats.insert(delegation.from.clone());
+            }
+        }
+        acting
+    }
+
+    /// What was delegated to a principal for a seat, whatever it is for and whether or not it has ended.
+    pub fn delegated<'a>(&'a self, principal: &'a str, seat: &'a str) -> impl Iterator<Item = &'a Delegation> {
+        self.delegations.iter().filter(move |d| d.to == principal && d.from == seat)
     }
 
     /// Whether the principal holds the seat.
@@ -249,7 +310,7 @@ impl Charter {
         match requirement.amount {
             Amount::Count(count) => count,
             Amount::Fraction { numerator, denominator } => {
-                let eligible = self.holders(&requirement.seats, requirement.by).count();
+                let eligible = self.eligible(requirement).count();
                 let eligible = u64::try_from(eligible).unwrap_or(u64::MAX);
                 let needed = eligible.saturating_mul(u64::from(numerator)).div_ceil(u64::from(denominator.max(1)));
                 // A share of nobody would be zero, and zero seats must never be "nothing to check" (R3).

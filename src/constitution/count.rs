@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::reason::Reason;
 use crate::trust::{Verb, VerifiedSignature};
 
-use super::charter::{Amount, Charter, FilledBy, PrincipalKind, Requirement, Rule};
+use super::charter::{Amount, Charter, Delegation, FilledBy, PrincipalKind, Requirement, Rule, is_hardware};
 use super::decision::{Finding, SeatView};
 
 /// The result of counting the signatures of one document under one rule.
@@ -61,8 +61,15 @@ pub fn count(rule: &Rule, charter: &Charter, signatures: &[VerifiedSignature]) -
     Quorum { findings, vacancies, seats }
 }
 
-/// Approvals that stand: principal to seat.
-type Approvals<'a> = BTreeMap<&'a str, &'a str>;
+/// Approvals that stand, by principal.
+type Approvals<'a> = BTreeMap<&'a str, Approval<'a>>;
+
+/// For which seat somebody approves, and with what kind of key.
+#[derive(Clone, Copy)]
+struct Approval<'a> {
+    seat: &'a str,
+    hardware: bool,
+}
 
 fn finding(reason: Reason, message: String) -> Finding {
     Finding { reason, message, rule: None, next: None }
@@ -92,8 +99,19 @@ fn seats_not_held(charter: &Charter, signatures: &[VerifiedSignature]) -> Vec<Fi
         .collect();
     wrong
         .into_iter()
-        .map(|(principal, seat)| finding(Reason::SeatNotHeld, format!("`{principal}` does not hold the seat {seat}")))
+        .map(|(principal, seat)| {
+            let delegated: Vec<String> = charter.delegated(principal, seat).map(narrowly).collect();
+            let message = format!("`{principal}` does not hold the seat {seat}{}", delegated.concat());
+            finding(Reason::SeatNotHeld, message)
+        })
         .collect()
+}
+
+/// What a delegation is for, where somebody took it for more.
+fn narrowly(delegation: &Delegation) -> String {
+    let Delegation { from: _, to: _, actions, namespaces, until } = delegation;
+    let words = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
+    format!("; it is delegated only for {} in {} until {until}", words(actions), words(namespaces))
 }
 
 /// Exactly one author, of an organ that may originate this. `None` when there is not exactly one.
@@ -143,7 +161,7 @@ fn approvals(signatures: &[VerifiedSignature]) -> Approvals<'_> {
         .iter()
         .filter(|s| s.verb() == Verb::Approve)
         .filter(|s| withdrawn_at(signatures, s).is_none_or(|at| at < s.signed_at()))
-        .map(|s| (s.principal(), s.seat()))
+        .map(|s| (s.principal(), Approval { seat: s.seat(), hardware: s.is_hardware() }))
         .collect()
 }
 
@@ -173,56 +191,60 @@ fn objections(rule: &Rule, signatures: &[VerifiedSignature]) -> Vec<Finding> {
 
 /// One seat to fill, by requirement.
 struct Slot<'a> {
-    requirement: usize,
-    seats: &'a BTreeSet<String>,
-    by: FilledBy,
+    index: usize,
+    requirement: &'a Requirement,
 }
 
 fn slots(rule: &Rule) -> Vec<Slot<'_>> {
     rule.require
         .iter()
         .enumerate()
-        .flat_map(|(requirement, r)| {
-            let many = match r.amount {
+        .flat_map(|(index, requirement)| {
+            let many = match requirement.amount {
                 Amount::Count(count) => count,
                 Amount::Fraction { .. } => 0,
             };
-            (0..many).map(move |_| Slot { requirement, seats: &r.seats, by: r.by })
+            (0..many).map(move |_| Slot { index, requirement })
         })
         .collect()
 }
 
-fn accepts(charter: &Charter, seats: &BTreeSet<String>, by: FilledBy, principal: &str, seat: &str) -> bool {
-    seats.contains(seat) && charter.principals.get(principal).is_some_and(|p| by.accepts(p.kind))
+/// Whether this approval of `principal` can fill a seat of the requirement.
+fn accepts(charter: &Charter, requirement: &Requirement, principal: &str, approval: Approval<'_>) -> bool {
+    let Requirement { seats, amount: _, by, hardware } = requirement;
+    seats.contains(approval.seat)
+        && (approval.hardware || !hardware)
+        && charter.principals.get(principal).is_some_and(|p| by.accepts(p.kind))
 }
 
 /// Who fills which requirement: a largest assignment of people to seats (augmenting paths), one seat a person.
 fn assign<'a>(rule: &Rule, charter: &Charter, approvals: &Approvals<'a>) -> BTreeMap<usize, BTreeSet<&'a str>> {
     let slots = slots(rule);
     let mut holder_of: Vec<Option<&'a str>> = vec![None; slots.len()];
-    for (principal, seat) in approvals {
-        let fits: Vec<usize> = slots
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| accepts(charter, s.seats, s.by, principal, seat))
-            .map(|(i, _)| i)
-            .collect();
+    for (principal, approval) in approvals {
+        let fits = fitting(&slots, charter, principal, *approval);
         let mut visited = BTreeSet::new();
         augment(principal, &fits, &slots, charter, approvals, &mut holder_of, &mut visited);
     }
     let mut filled: BTreeMap<usize, BTreeSet<&'a str>> = BTreeMap::new();
     for (slot, holder) in slots.iter().zip(&holder_of) {
         if let Some(principal) = holder {
-            filled.entry(slot.requirement).or_default().insert(principal);
+            filled.entry(slot.index).or_default().insert(principal);
         }
     }
     for (i, r) in rule.require.iter().enumerate() {
         if matches!(r.amount, Amount::Fraction { .. }) {
-            let share = approvals.iter().filter(|(p, seat)| accepts(charter, &r.seats, r.by, p, seat)).map(|(p, _)| *p);
+            let share = approvals.iter().filter(|(p, approval)| accepts(charter, r, p, **approval)).map(|(p, _)| *p);
             filled.insert(i, share.collect());
         }
     }
     filled
+}
+
+/// The slots that this approval could fill.
+fn fitting(slots: &[Slot<'_>], charter: &Charter, principal: &str, approval: Approval<'_>) -> Vec<usize> {
+    let fits = slots.iter().enumerate().filter(|(_, s)| accepts(charter, s.requirement, principal, approval));
+    fits.map(|(i, _)| i).collect()
 }
 
 /// Gives `principal` one of the slots that `fits`, moving whoever sits there to another one if that is possible.
@@ -241,16 +263,10 @@ fn augment<'a>(
         }
         let moved = match holder_of.get(slot).copied().flatten() {
             None => true,
-            Some(other) => {
-                let seat = approvals.get(other).copied().unwrap_or_default();
-                let others: Vec<usize> = slots
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, s)| accepts(charter, s.seats, s.by, other, seat))
-                    .map(|(i, _)| i)
-                    .collect();
+            Some(other) => approvals.get(other).is_some_and(|approval| {
+                let others = fitting(slots, charter, other, *approval);
                 augment(other, &others, slots, charter, approvals, holder_of, visited)
-            }
+            }),
         };
         if moved && let Some(place) = holder_of.get_mut(slot) {
             *place = Some(principal);
@@ -279,7 +295,8 @@ fn describe(
             let seats = requirement.seats.iter().cloned().collect();
             vacancies.push(Vacancy { seats, missing, open_to: open_to.clone() });
         }
-        let seat = requirement.seats.iter().cloned().collect::<Vec<_>>().join(" + ");
+        let hardware = if requirement.hardware { " (hardware key)" } else { "" };
+        let seat = requirement.seats.iter().cloned().collect::<Vec<_>>().join(" + ") + hardware;
         views.push(SeatView { seat, needed, filled_by, open_to });
     }
     (views, vacancies)
@@ -293,28 +310,32 @@ fn open_to(
     author: Option<&str>,
 ) -> Vec<String> {
     charter
-        .holders(&requirement.seats, requirement.by)
+        .eligible(requirement)
         .filter(|name| Some(*name) != author && !approvals.contains_key(name))
         .map(str::to_owned)
         .collect()
 }
 
-/// Whether some author and some approvals of `available` principals could satisfy the rule. Lint asks this with people taken away; it is here because it is counting.
+/// Who is left, and with which keys: a principal's name, and whether a key in hardware is asked for.
+pub(super) type Available<'a> = dyn Fn(&str, bool) -> bool + 'a;
+
+/// Whether some author and some approvals of `available` principals could satisfy the rule. Lint asks this with people or keys
+/// taken away; it is here because it is counting.
 #[must_use]
-pub(super) fn is_satisfiable(rule: &Rule, charter: &Charter, available: &dyn Fn(&str) -> bool) -> bool {
-    let authors: Vec<&str> = charter.holders(&rule.authors, FilledBy::Any).filter(|name| available(name)).collect();
-    authors.iter().any(|author| can_fill(rule, charter, &|name| available(name) && name != *author))
+pub(super) fn is_satisfiable(rule: &Rule, charter: &Charter, available: &Available<'_>) -> bool {
+    let mut authors = charter.holders(&rule.authors, FilledBy::Any).filter(|name| available(name, false));
+    authors.any(|author| can_fill(rule, charter, &|name, hardware| available(name, hardware) && name != author))
 }
 
 /// Whether `available` principals can fill all seats at once, each signing for the seat where they are needed.
-fn can_fill(rule: &Rule, charter: &Charter, available: &dyn Fn(&str) -> bool) -> bool {
+fn can_fill(rule: &Rule, charter: &Charter, available: &Available<'_>) -> bool {
     let slots = slots(rule);
     let mut holder_of: BTreeMap<usize, &str> = BTreeMap::new();
     let all_filled =
         (0..slots.len()).all(|slot| place(slot, &slots, charter, available, &mut holder_of, &mut BTreeSet::new()));
     all_filled
         && rule.require.iter().all(|r| {
-            let share = charter.holders(&r.seats, r.by).filter(|name| available(name)).count();
+            let share = charter.eligible(r).filter(|name| available(name, r.hardware)).count();
             u32::try_from(share).unwrap_or(u32::MAX) >= charter.needed(r)
         })
 }
@@ -323,14 +344,17 @@ fn place<'a>(
     slot: usize,
     slots: &[Slot<'_>],
     charter: &'a Charter,
-    available: &dyn Fn(&str) -> bool,
+    available: &Available<'_>,
     holder_of: &mut BTreeMap<usize, &'a str>,
     visited: &mut BTreeSet<&'a str>,
 ) -> bool {
-    let Some(Slot { seats, by, .. }) = slots.get(slot) else { return false };
+    let Some(Slot { requirement: Requirement { seats, amount: _, by, hardware }, .. }) = slots.get(slot) else {
+        return false;
+    };
     for (name, principal) in &charter.principals {
-        let fits = by.accepts(principal.kind) && !principal.seats.is_disjoint(seats) && available(name);
-        if !fits || !visited.insert(name) {
+        let has_key = !hardware || principal.keys.iter().any(|(_, key)| is_hardware(key));
+        let fits = by.accepts(principal.kind) && !principal.seats.is_disjoint(seats) && has_key;
+        if !fits || !available(name, *hardware) || !visited.insert(name) {
             continue;
         }
         let sits_at = holder_of.iter().find(|(_, who)| **who == name).map(|(at, _)| *at);

@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 
 use crate::api::reason::Reason;
 
-use super::charter::{Amount, Charter, FilledBy, Impact, PrincipalKind, Rule, Scope};
+use super::charter::{
+    Amount, Charter, Delegation, FilledBy, Impact, Principal, PrincipalKind, Rule, Scope, is_hardware,
+};
 use super::count::is_satisfiable;
 use super::decision::{Finding, NextStep};
 
 /// The kinds of finding; the word is what a waiver names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LintName {
+    /// A delegation is for an action in which its organ has no say.
+    DelegationWidens,
     /// The loss of one key makes a rule impossible to satisfy.
     LostKeyBlocksRule,
     /// No rule covers the next charter.
@@ -20,6 +24,10 @@ pub enum LintName {
     NoPathToReview,
     /// One person, with the machines, satisfies a rule alone.
     OnePersonSatisfiesRule,
+    /// A key of a machine has no end.
+    MachineKeyWithoutEnd,
+    /// No seat asks for a key in hardware.
+    NoHardwareSeat,
     /// Nobody holds a seat of the organ.
     OrganWithoutHolders,
     /// A rule needs more people than there are.
@@ -54,8 +62,11 @@ pub struct LintFinding {
 
 impl LintName {
     /// Every name.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
+        Self::DelegationWidens,
         Self::LostKeyBlocksRule,
+        Self::MachineKeyWithoutEnd,
+        Self::NoHardwareSeat,
         Self::NoPathToAmend,
         Self::NoPathToReview,
         Self::OnePersonSatisfiesRule,
@@ -68,7 +79,10 @@ impl LintName {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::DelegationWidens => "DelegationWidens",
             Self::LostKeyBlocksRule => "LostKeyBlocksRule",
+            Self::MachineKeyWithoutEnd => "MachineKeyWithoutEnd",
+            Self::NoHardwareSeat => "NoHardwareSeat",
             Self::NoPathToAmend => "NoPathToAmend",
             Self::NoPathToReview => "NoPathToReview",
             Self::OnePersonSatisfiesRule => "OnePersonSatisfiesRule",
@@ -127,6 +141,8 @@ pub fn lint(charter: &Charter) -> Vec<LintFinding> {
         findings.push(error(LintName::NoPathToAmend, "rules", message.to_owned()));
     }
     findings.extend(floors_out_of_reach(charter));
+    findings.extend(wide_delegations(charter));
+    findings.extend(loose_keys(charter));
     findings.into_iter().map(|f| waive(f, charter)).collect()
 }
 
@@ -139,6 +155,43 @@ fn floors_out_of_reach(charter: &Charter) -> Vec<LintFinding> {
         error(LintName::RuleImpossible, "floors", message)
     })
     .collect()
+}
+
+/// An organ cannot give away what it does not have.
+fn wide_delegations(charter: &Charter) -> Vec<LintFinding> {
+    let has_a_say = |organ: &str, action: &str| {
+        charter.rules.iter().any(|rule| {
+            let matches = matches!(&rule.scope, Scope::Commands { actions, .. } if actions.contains(action));
+            matches && (rule.authors.contains(organ) || rule.require.iter().any(|r| r.seats.contains(organ)))
+        })
+    };
+    let of = |d: &Delegation| {
+        let wide: Vec<&str> = d.actions.iter().map(String::as_str).filter(|a| !has_a_say(&d.from, a)).collect();
+        (!wide.is_empty()).then(|| {
+            let message =
+                format!("{} has no say in {}, so that it cannot delegate that to {}", d.from, wide.join(", "), d.to);
+            error(LintName::DelegationWidens, &d.to, message)
+        })
+    };
+    charter.delegations.iter().filter_map(of).collect()
+}
+
+/// What is worth knowing of keys: programs whose keys never end, and that nobody needs hardware.
+fn loose_keys(charter: &Charter) -> Vec<LintFinding> {
+    let endless = |p: &Principal| p.keys.iter().any(|(id, _)| charter.key_end(id.as_str()).is_none());
+    let machines = charter.principals.iter().filter(|(_, p)| p.kind == PrincipalKind::Machine && endless(p));
+    let message = "a key of this machine has no expiresAt; whoever copies it can author until somebody notices";
+    let mut findings: Vec<LintFinding> =
+        machines.map(|(name, _)| warning(LintName::MachineKeyWithoutEnd, name, message)).collect();
+    if !charter.rules.iter().any(|rule| rule.require.iter().any(|r| r.hardware)) {
+        let message = "no rule has requireHardware; one stolen laptop's keys may be enough for a seat";
+        findings.push(warning(LintName::NoHardwareSeat, "rules", message));
+    }
+    findings
+}
+
+fn warning(name: LintName, subject: &str, message: &str) -> LintFinding {
+    LintFinding { name, subject: subject.to_owned(), message: message.to_owned(), level: LintLevel::Warning }
 }
 
 fn error(name: LintName, subject: &str, message: String) -> LintFinding {
@@ -184,7 +237,7 @@ fn lint_rule(rule: &Rule, charter: &Charter) -> Vec<LintFinding> {
         let message = "every command that it could match is raised to a higher impact".to_owned();
         findings.push(error(LintName::RuleUnreachable, &rule.name, message));
     }
-    if !is_satisfiable(rule, charter, &|_| true) {
+    if !is_satisfiable(rule, charter, &|_, _| true) {
         findings.push(error(LintName::RuleImpossible, &rule.name, impossible(rule, charter)));
         // A rule that all people together cannot satisfy is trivially blocked by any lost key too.
         return findings;
@@ -192,9 +245,8 @@ fn lint_rule(rule: &Rule, charter: &Charter) -> Vec<LintFinding> {
     let critical: Vec<&str> = charter
         .principals
         .iter()
-        .filter(|(_, p)| p.keys.len() == 1)
-        .map(|(name, _)| name.as_str())
-        .filter(|lost| !is_satisfiable(rule, charter, &|name| name != *lost))
+        .filter(|(name, p)| blocks_when_lost(rule, charter, name, p))
+        .map(|(n, _)| n.as_str())
         .collect();
     if !critical.is_empty() {
         let message = format!(
@@ -209,7 +261,7 @@ fn lint_rule(rule: &Rule, charter: &Charter) -> Vec<LintFinding> {
         .iter()
         .filter(|(_, p)| p.kind == PrincipalKind::Person)
         .map(|(name, _)| name.as_str())
-        .filter(|only| is_satisfiable(rule, charter, &|name| name == *only || is_machine(name)))
+        .filter(|only| is_satisfiable(rule, charter, &|name, _| name == *only || is_machine(name)))
         .collect();
     if !alone.is_empty() {
         let message = format!("{} could satisfy the rule alone, with a machine as the author", alone.join(" or "));
@@ -218,13 +270,28 @@ fn lint_rule(rule: &Rule, charter: &Charter) -> Vec<LintFinding> {
     findings
 }
 
+/// Whether the loss of some key of this principal leaves nobody who could satisfy the rule.
+fn blocks_when_lost(rule: &Rule, charter: &Charter, owner: &str, principal: &Principal) -> bool {
+    principal.keys.iter().any(|(lost, _)| {
+        let mut left = principal.keys.iter().filter(|(id, _)| id != lost).peekable();
+        let (any, hardware) = (left.peek().is_some(), left.any(|(_, key)| is_hardware(key)));
+        let needs_hardware = rule.require.iter().any(|r| r.hardware);
+        // Somebody who can sign all the same is not lost; asking would cost a matching.
+        if any && (hardware || !needs_hardware) {
+            return false;
+        }
+        let available = |name: &str, asked: bool| name != owner || (any && (hardware || !asked));
+        !is_satisfiable(rule, charter, &available)
+    })
+}
+
 fn impossible(rule: &Rule, charter: &Charter) -> String {
     let demand: Vec<String> = rule
         .require
         .iter()
         .map(|r| {
             let seats = r.seats.iter().cloned().collect::<Vec<_>>().join(" + ");
-            let holders = charter.holders(&r.seats, r.by).count();
+            let holders = charter.eligible(r).count();
             match r.amount {
                 Amount::Count(count) => format!("{seats}: {count} of {holders}"),
                 Amount::Fraction { numerator, denominator } => {

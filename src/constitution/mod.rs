@@ -22,8 +22,8 @@ mod state;
 
 pub use action::{Action, Patch, StateAction, Target, WorkloadAction, WorkloadKind};
 pub use charter::{
-    Amount, Charter, CharterError, FilledBy, Floor, Impact, Principal, PrincipalKind, Priority, Requirement, Route,
-    Rule, Scope,
+    Amount, Charter, CharterError, Delegation, FilledBy, Floor, Impact, Principal, PrincipalKind, Priority,
+    Requirement, Route, Rule, Scope,
 };
 pub use command::Command;
 pub use count::{Quorum, Vacancy};

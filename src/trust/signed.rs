@@ -76,6 +76,7 @@ pub struct VerifiedSignature {
     seat: String,
     signed_at: UnixSeconds,
     key: KeyId,
+    hardware: bool,
 }
 
 impl VerifiedSignature {
@@ -107,6 +108,12 @@ impl VerifiedSignature {
     #[must_use]
     pub fn key(&self) -> &KeyId {
         &self.key
+    }
+
+    /// Whether the key is one in hardware.
+    #[must_use]
+    pub fn is_hardware(&self) -> bool {
+        self.hardware
     }
 }
 
@@ -187,5 +194,6 @@ fn verify_claim(
         seat: claim.seat.to_owned(),
         signed_at: claim.signed_at,
         key: id.clone(),
+        hardware: key.key_type().is_hardware(),
     })
 }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::TIME_PATTERN;
+
 /// Pattern of the name of an organ, a principal, a rule or a cluster.
 const NAME_PATTERN: &str = "^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$";
 
@@ -33,6 +35,10 @@ pub struct Charter {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub floors: Vec<Floor>,
+    /// Who may sign for an organ without holding its seat, for what, where and until when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub delegations: Vec<Delegation>,
     /// Findings of `miax charter lint` that the signers accept, each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
@@ -92,6 +98,31 @@ pub struct KeySpec {
     /// For the ssh forms the line of the `.pub` file, else the bytes in base64.
     #[schemars(length(min = 1, max = 1024))]
     pub public: String,
+    /// The key signs nothing from this time on, in UTC with whole seconds. Keys of machines should have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = TIME_PATTERN), length(max = 20))]
+    pub expires_at: Option<String>,
+}
+
+/// Lets a principal sign for an organ whose seat they do not hold: for named actions, in named namespaces, for a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Delegation {
+    /// The organ that delegates.
+    #[schemars(length(min = 1, max = 63))]
+    pub from: String,
+    /// The principal who may sign for it.
+    #[schemars(length(min = 1, max = 63))]
+    pub to: String,
+    /// Only for these actions; each must be one that the organ has a say in.
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub actions: Vec<String>,
+    /// Only for commands about these namespaces.
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub namespaces: Vec<String>,
+    /// The delegation ends at this time, in UTC with whole seconds.
+    #[schemars(regex(pattern = TIME_PATTERN), length(max = 20))]
+    pub until: String,
 }
 
 /// A row of the routing table.
@@ -198,6 +229,10 @@ pub struct Requirement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Person", "Any"]))]
     pub by: Option<String>,
+    /// Only `true` may be written: the seat is filled by signatures of hardware keys (the `sk` forms) alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = [true]))]
+    pub require_hardware: Option<bool>,
 }
 
 /// Raises the impact of commands.

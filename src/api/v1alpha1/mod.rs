@@ -6,7 +6,8 @@ mod manifest;
 mod signature;
 
 pub use charter::{
-    Charter, Cluster, Floor, ImpactFloor, KeySpec, Organ, Principal, Requirement, Route, Rule, RuleMatch, Waiver,
+    Charter, Cluster, Delegation, Floor, ImpactFloor, KeySpec, Organ, Principal, Requirement, Route, Rule, RuleMatch,
+    Waiver,
 };
 pub use control_command::{
     Action, ContainerPatch, ControlCommand, ControlCommandSpec, ControlCommandStatus, EnvPatch, PatchAction,

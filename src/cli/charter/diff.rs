@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::constitution::{
-    Amount, Charter, FilledBy, Floor, Impact, Manifest, Principal, Requirement, Route, Rule, Scope,
+    Amount, Charter, Delegation, FilledBy, Floor, Impact, Manifest, Principal, Requirement, Route, Rule, Scope,
 };
 
 use super::super::files::read_charter;
@@ -68,6 +68,9 @@ fn changes(old: &Manifest, new: &Manifest) -> Vec<String> {
     set_changed(&mut list, "impact", &floors(&old.charter), &floors(next));
     let least = |charter: &Charter| charter.floors.iter().map(fewest).collect::<BTreeSet<_>>();
     set_changed(&mut list, "floor", &least(&old.charter), &least(next));
+    set_changed(&mut list, "end of key", &key_ends(&old.charter), &key_ends(next));
+    let delegated = |charter: &Charter| charter.delegations.iter().map(delegation).collect::<BTreeSet<_>>();
+    set_changed(&mut list, "delegation", &delegated(&old.charter), &delegated(next));
     let accepted = |waivers: &BTreeMap<(String, String), String>| {
         waivers.iter().map(|((finding, subject), reason)| format!("{finding} ({subject}): {reason}")).collect()
     };
@@ -113,6 +116,12 @@ fn keys(principal: &Principal) -> BTreeSet<String> {
     principal.keys.iter().map(|(id, key)| format!("{} {id}", key.key_type().as_str())).collect()
 }
 
+/// When keys end, each with its owner.
+fn key_ends(charter: &Charter) -> BTreeSet<String> {
+    let all = charter.principals.iter().flat_map(|(name, p)| p.keys.iter().map(move |(id, _)| (name, id)));
+    all.filter_map(|(name, id)| Some(format!("{id} of {name} at {}", charter.key_end(id.as_str())?))).collect()
+}
+
 fn introduce(principal: &Principal) -> String {
     format!("{} for {} with {}", principal.kind.as_str(), words(&principal.seats), words(&keys(principal)))
 }
@@ -151,17 +160,23 @@ fn scope(rule: &Rule) -> String {
     }
 }
 
+fn delegation(delegation: &Delegation) -> String {
+    let Delegation { from, to, actions, namespaces, until } = delegation;
+    format!("{to} may sign for {from}: {} in {} until {until}", words(actions), words(namespaces))
+}
+
 fn need(requirement: &Requirement) -> String {
-    let Requirement { seats, amount, by } = requirement;
+    let Requirement { seats, amount, by, hardware } = requirement;
     let seats = seats.iter().cloned().collect::<Vec<_>>().join(" + ");
     let amount = match amount {
         Amount::Count(count) => format!("{count} of {seats}"),
         Amount::Fraction { numerator, denominator } => format!("{numerator}/{denominator} of {seats}"),
     };
-    match by {
-        FilledBy::Person => amount,
-        FilledBy::Any => format!("{amount}, machines too"),
-    }
+    let machines = match by {
+        FilledBy::Person => "",
+        FilledBy::Any => ", machines too",
+    };
+    format!("{amount}{machines}{}", if *hardware { ", hardware keys only" } else { "" })
 }
 
 fn needs(rule: &Rule) -> String {

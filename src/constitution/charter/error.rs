@@ -69,6 +69,22 @@ pub enum CharterError {
         /// The value.
         value: String,
     },
+    /// A time is not one.
+    #[error("{place}: {source}")]
+    Time {
+        /// Where.
+        place: String,
+        /// What is wrong.
+        source: crate::units::UnitError,
+    },
+    /// A principal is named that does not exist.
+    #[error("{place}: there is no principal `{principal}`")]
+    UnknownPrincipal {
+        /// Where.
+        place: String,
+        /// The name.
+        principal: String,
+    },
     /// An organ is named that does not exist.
     #[error("{place}: organ `{organ}` is not in `organs`")]
     UnknownOrgan {

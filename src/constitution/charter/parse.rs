@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::api::v1alpha1 as api;
 use crate::trust::{KeyType, PublicKey};
+use crate::units::UnixSeconds;
 
 use super::super::action::Action;
 use super::{
-    Amount, CHARTER, COMMAND_SIGNAL, Charter, CharterError, EMERGENCY_CHARTER, FilledBy, Floor, Impact, Principal,
-    PrincipalKind, Priority, Requirement, Route, Rule, Scope,
+    Amount, CHARTER, COMMAND_SIGNAL, Charter, CharterError, Delegation, EMERGENCY_CHARTER, FilledBy, Floor, Impact,
+    Principal, PrincipalKind, Priority, Requirement, Route, Rule, Scope,
 };
 
 impl TryFrom<&api::Charter> for Charter {
     type Error = CharterError;
 
     fn try_from(raw: &api::Charter) -> Result<Self, CharterError> {
-        let api::Charter { clusters, organs, principals, routing, rules, impacts, floors, waivers } = raw;
+        let api::Charter { clusters, organs, principals, routing, rules, impacts, floors, delegations, waivers } = raw;
         for (place, empty) in [
             ("clusters", clusters.is_empty()),
             ("organs", organs.is_empty()),
@@ -30,8 +31,11 @@ impl TryFrom<&api::Charter> for Charter {
         let clusters = unique("clusters", clusters.iter().map(|c| (c.name.clone(), c.uid.clone())))?;
         let organs = parse_organs(organs)?;
         let mut owners = HashMap::new();
-        let parsed: Vec<_> =
-            principals.iter().map(|p| parse_principal(p, &organs, &mut owners)).collect::<Result<_, _>>()?;
+        let mut key_ends = BTreeMap::new();
+        let parsed: Vec<_> = principals
+            .iter()
+            .map(|p| parse_principal(p, &organs, &mut owners, &mut key_ends))
+            .collect::<Result<_, _>>()?;
         let principals = unique("principals", parsed)?;
         let parsed: Vec<_> = routing.iter().map(|r| parse_route(r, &organs)).collect::<Result<_, _>>()?;
         let routes = unique("routing", parsed)?;
@@ -39,8 +43,22 @@ impl TryFrom<&api::Charter> for Charter {
         unique("rules", rules.iter().map(|r| (r.name.clone(), ())))?;
         let impacts = impacts.iter().map(parse_impact_floor).collect::<Result<_, _>>()?;
         let floors = floors.iter().map(parse_floor).collect::<Result<_, _>>()?;
+        let delegations =
+            delegations.iter().map(|d| parse_delegation(d, &organs, &principals)).collect::<Result<_, _>>()?;
         let waivers = waivers.iter().map(|w| ((w.finding.clone(), w.subject.clone()), w.reason.clone())).collect();
-        Ok(Self { clusters, organs, principals, routes, rules, impacts, floors, waivers, owners })
+        Ok(Self {
+            clusters,
+            organs,
+            principals,
+            routes,
+            rules,
+            impacts,
+            floors,
+            waivers,
+            delegations,
+            owners,
+            key_ends,
+        })
     }
 }
 
@@ -83,6 +101,7 @@ fn parse_principal(
     raw: &api::Principal,
     organs: &Organs,
     owners: &mut HashMap<String, String>,
+    key_ends: &mut BTreeMap<String, UnixSeconds>,
 ) -> Result<(String, Principal), CharterError> {
     let api::Principal { name, kind, keys, seats } = raw;
     let place = format!("principal `{name}`");
@@ -97,7 +116,7 @@ fn parse_principal(
     }
     let mut parsed = Vec::with_capacity(keys.len());
     for key in keys {
-        let api::KeySpec { type_, public } = key;
+        let api::KeySpec { type_, public, expires_at } = key;
         let key_type = KeyType::parse(type_).ok_or_else(|| choice(type_, KeyType::CHOICES))?;
         let key = PublicKey::parse(key_type, public)
             .map_err(|source| CharterError::Key { principal: name.clone(), source })?;
@@ -105,9 +124,40 @@ fn parse_principal(
         if let Some(first) = owners.insert(id.to_string(), name.clone()) {
             return Err(CharterError::SharedKey { first, second: name.clone(), key: id.to_string() });
         }
+        if let Some(end) = expires_at {
+            key_ends.insert(id.to_string(), parse_time(&place, end)?);
+        }
         parsed.push((id, key));
     }
     Ok((name.clone(), Principal { kind, keys: parsed, seats: known(&place, seats, organs)? }))
+}
+
+fn parse_time(place: &str, text: &str) -> Result<UnixSeconds, CharterError> {
+    text.parse().map_err(|source| CharterError::Time { place: place.to_owned(), source })
+}
+
+fn parse_delegation(
+    raw: &api::Delegation,
+    organs: &Organs,
+    principals: &BTreeMap<String, Principal>,
+) -> Result<Delegation, CharterError> {
+    let api::Delegation { from, to, actions, namespaces, until } = raw;
+    let place = format!("delegation of {from} to `{to}`");
+    known(&place, std::slice::from_ref(from), organs)?;
+    if !principals.contains_key(to) {
+        return Err(CharterError::UnknownPrincipal { place, principal: to.clone() });
+    }
+    // An empty list must never mean "everything": a delegation only narrows.
+    if actions.is_empty() || namespaces.is_empty() {
+        return Err(CharterError::Empty { place: format!("{place}: actions or namespaces") });
+    }
+    Ok(Delegation {
+        from: from.clone(),
+        to: to.clone(),
+        actions: parse_actions(&place, actions)?,
+        namespaces: namespaces.iter().cloned().collect(),
+        until: parse_time(&place, until)?,
+    })
 }
 
 fn parse_route(raw: &api::Route, organs: &Organs) -> Result<(String, Route), CharterError> {
@@ -232,7 +282,7 @@ fn parse_scope(place: &str, raw: &api::RuleMatch) -> Result<Scope, CharterError>
 }
 
 fn parse_requirement(rule: &str, raw: &api::Requirement, organs: &Organs) -> Result<Requirement, CharterError> {
-    let api::Requirement { seat, pool, count, fraction, by } = raw;
+    let api::Requirement { seat, pool, count, fraction, by, require_hardware } = raw;
     let shape = || CharterError::RequirementShape { rule: rule.to_owned() };
     let place = format!("rule `{rule}`");
     let by = match by.as_deref() {
@@ -255,7 +305,16 @@ fn parse_requirement(rule: &str, raw: &api::Requirement, organs: &Organs) -> Res
         (None, Some(fraction), false) => parse_fraction(rule, fraction)?,
         _ => return Err(shape()),
     };
-    Ok(Requirement { seats, amount, by })
+    let hardware = match require_hardware {
+        None => false,
+        Some(true) => true,
+        // A second spelling of the same would be another document with the same meaning.
+        Some(false) => {
+            let value = "requireHardware: false".to_owned();
+            return Err(CharterError::Choice { place, value, allowed: "requireHardware: true, or no such field" });
+        }
+    };
+    Ok(Requirement { seats, amount, by, hardware })
 }
 
 fn parse_fraction(rule: &str, text: &str) -> Result<Amount, CharterError> {

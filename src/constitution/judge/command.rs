@@ -27,7 +27,8 @@ pub(in super::super) fn judge_command(object: &Value, state: &State, facts: &Fac
         return Judged::refused(vec![DocumentError::new(Reason::NoCharter, message).into()]);
     };
     let document = &command.document;
-    let charter = &in_force.charter;
+    let charter = in_force.charter.acting(command.action.name(), command.namespace(), facts.now);
+    let charter = charter.as_ref();
     let mut findings: Vec<Finding> = Vec::new();
     findings.extend(consumed(&document.digest, state));
     findings.extend(window(document, facts.now));

@@ -15,7 +15,7 @@ use super::document::Document;
 use super::event::SignerRef;
 use super::facts::Facts;
 use super::request::{Operation, Request};
-use super::rules::{Counted, quorum, revoked, signing_times, validity};
+use super::rules::{Counted, ended, quorum, revoked, signing_times, validity};
 use super::state::State;
 
 pub(super) use command::{command_rules, judge_command};
@@ -175,7 +175,8 @@ fn check_signatures(
     if document.signatures.is_empty() {
         findings.push(unsigned(document, rules));
     }
-    let worthless = revoked(document, state);
+    let mut worthless = revoked(document, state);
+    worthless.extend(ended(document, charter, facts.now));
     if !worthless.is_empty() {
         findings.extend(worthless);
         return (Vec::new(), Vec::new());

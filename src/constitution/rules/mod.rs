@@ -18,7 +18,7 @@ pub(super) use floor::floors;
 pub(super) use obligation::overdue;
 pub(super) use oversight::{state_action, vetoed};
 pub(super) use quorum::{Counted, quorum};
-pub(super) use revoked::revoked;
+pub(super) use revoked::{ended, revoked};
 pub(super) use target::target;
 pub(super) use validity::{ratified_in_time, signing_times, validity, window};
 pub(super) use version::version;
