@@ -7,9 +7,12 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ed25519_dalek::Signer as _;
-use miax::trust::{KeyType, PublicKey, SignatureError, SignatureFormat, SigningKey, verify};
-use sha2::{Digest as _, Sha256, Sha512};
+use miax::trust::{PublicKey, SignatureError, SignatureFormat, SigningKey, verify};
+
+#[path = "shared/hardware_key.rs"]
+mod hardware_key;
+
+use hardware_key::{hardware_key, hardware_signature};
 
 const MESSAGE: &[u8] = b"DSSEv1 28 application/vnd.in-toto+json 2 {}";
 
@@ -72,45 +75,12 @@ fn ssh_keygen_and_miax_accept_each_other() {
     }
 }
 
-fn string(bytes: &[u8]) -> Vec<u8> {
-    let mut out = u32::try_from(bytes.len()).expect("short").to_be_bytes().to_vec();
-    out.extend_from_slice(bytes);
-    out
-}
-
-/// What a hardware key makes (OpenSSH's PROTOCOL.u2f), with a software key in its place.
-fn hardware_signature(flags: u8) -> (PublicKey, String) {
-    const APPLICATION: &[u8] = b"ssh:";
-    const TYPE: &[u8] = b"sk-ssh-ed25519@openssh.com";
-    let secret = ed25519_dalek::SigningKey::from_bytes(&[5; 32]);
-    let public = [string(TYPE), string(secret.verifying_key().as_bytes()), string(APPLICATION)].concat();
-    let line = format!("sk-ssh-ed25519@openssh.com {}", STANDARD.encode(&public));
-    let key = PublicKey::parse_ssh_line(&line).expect("a hardware key");
-    assert_eq!(key.key_type(), KeyType::SshSkEd25519);
-    let hash = Sha512::digest(MESSAGE);
-    let signed = [b"SSHSIG".to_vec(), string(b"miax.dev"), string(b""), string(b"sha512"), string(&hash)].concat();
-    let counter = 7_u32.to_be_bytes();
-    let data = [&Sha256::digest(APPLICATION)[..], &[flags], &counter, &Sha256::digest(&signed)[..]].concat();
-    let signature = [string(TYPE), string(&secret.sign(&data).to_bytes()), vec![flags], counter.to_vec()].concat();
-    let version = 1_u32.to_be_bytes().to_vec();
-    let blob = [
-        b"SSHSIG".to_vec(),
-        version,
-        string(&public),
-        string(b"miax.dev"),
-        string(b""),
-        string(b"sha512"),
-        string(&signature),
-    ];
-    (key, STANDARD.encode(blob.concat()))
-}
-
 #[test]
 fn a_hardware_key_must_have_been_touched() {
-    let (key, touched) = hardware_signature(1);
+    let (key, touched) = (hardware_key(5), hardware_signature(5, 1, MESSAGE));
     assert_eq!(verify(&key, SignatureFormat::Sshsig, &touched, MESSAGE), Ok(()));
     assert_eq!(verify(&key, SignatureFormat::Sshsig, &touched, b"x"), Err(SignatureError::BadSignature));
-    let (key, untouched) = hardware_signature(0);
+    let untouched = hardware_signature(5, 0, MESSAGE);
     assert_eq!(verify(&key, SignatureFormat::Sshsig, &untouched, MESSAGE), Err(SignatureError::PresenceMissing));
 }
 

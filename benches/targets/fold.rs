@@ -26,6 +26,8 @@ fn decision(number: u64) -> Event {
         verdict: if number.is_multiple_of(2) { Verdict::Allow } else { Verdict::Deny },
         findings: Vec::new(),
         rules: vec!["runtime-critical".into()],
+        seats: Vec::new(),
+        advice: Vec::new(),
         signers: Vec::new(),
         charter: None,
         now: UnixSeconds::new(1_795_514_400),

@@ -23,6 +23,8 @@ fn decision(number: usize, writer: &str) -> Vec<u8> {
         verdict: Verdict::Deny,
         findings: Vec::new(),
         rules: vec!["runtime-critical".into()],
+        seats: Vec::new(),
+        advice: Vec::new(),
         signers: Vec::new(),
         charter: None,
         now: UnixSeconds::new(1_795_514_400),

@@ -20,15 +20,15 @@ use super::review::{Review, ReviewError, respond};
 use super::snapshot::Snapshot;
 
 /// How long a decision waits for the ledger. The webhook's own timeout is 3 s, the handler's budget 1 s.
-const APPEND_DEADLINE: Duration = Duration::from_millis(800);
+pub(super) const APPEND_DEADLINE: Duration = Duration::from_millis(800);
 /// Reviews that are worked on at once; more would only wait beyond the deadline.
 const MAX_IN_FLIGHT: usize = 1024;
 
-/// Answers reviews of governed kinds.
+/// Answers reviews of governed kinds and of gated workloads.
 pub struct Webhook {
-    ledger: Ledger,
-    snapshot: Arc<Snapshot>,
-    metrics: Arc<Metrics>,
+    pub(super) ledger: Ledger,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) metrics: Arc<Metrics>,
     places: Semaphore,
 }
 
@@ -93,7 +93,7 @@ impl Webhook {
         match tokio::time::timeout(APPEND_DEADLINE, append).await {
             Ok(Ok(Committed { index, reply: Reply::Judged(decision) })) => (*decision, index),
             Ok(Ok(Committed { reply: Reply::JudgedBefore(index, decision), .. })) => (*decision, Some(index)),
-            Ok(Ok(Committed { reply: Reply::Begin(_) | Reply::Done, .. })) => {
+            Ok(Ok(Committed { reply: Reply::Begin(_) | Reply::Done | Reply::Passed, .. })) => {
                 (Decision::refusal(Reason::RuleFailed, "the review was answered with something else"), None)
             }
             Ok(Err(error)) => (unable(&error), None),
@@ -106,7 +106,7 @@ impl Webhook {
 }
 
 /// An allow that cannot be recorded is a refusal.
-fn unable(error: &AppendError) -> Decision {
+pub(super) fn unable(error: &AppendError) -> Decision {
     let reason = match error {
         AppendError::Broken(_) => Reason::LedgerBroken,
         AppendError::Refused(_) | AppendError::Starting | AppendError::Stopped => Reason::LedgerUnavailable,

@@ -4,6 +4,7 @@
 //! error become an allow.
 
 mod certificates;
+mod gated;
 mod handler;
 mod review;
 mod server;

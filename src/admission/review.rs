@@ -5,11 +5,13 @@ use serde_json::{Value, json};
 
 use crate::api::reason::Reason;
 use crate::api::{GROUP, GovernedKind, VERSION};
-use crate::constitution::{Decision, Operation, Request};
+use crate::constitution::{Decision, Mode, Operation, Request};
 use crate::units::LogIndex;
 
 /// Most characters of the requester's name that are recorded.
-const MAX_ACTOR: usize = 256;
+pub(super) const MAX_ACTOR: usize = 256;
+/// Most characters of a warning; the API server cuts longer ones.
+const MAX_WARNING: usize = 256;
 
 /// A review, read.
 #[derive(Clone, Debug)]
@@ -135,6 +137,11 @@ pub fn respond(uid: &str, decision: &Decision, index: Option<LogIndex>) -> Value
         map.extend(facts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), Value::from(value?)))));
     }
     let mut response = json!({"uid": uid, "allowed": decision.is_allowed(), "auditAnnotations": annotations});
+    let warned = decision.advice.iter().filter(|a| a.mode == Mode::Warn && !a.findings.is_empty());
+    let warnings: Vec<String> = warned.map(|a| a.line().chars().take(MAX_WARNING).collect()).collect();
+    if let (false, Some(map)) = (warnings.is_empty(), response.as_object_mut()) {
+        map.insert("warnings".to_owned(), json!(warnings));
+    }
     if !decision.is_allowed()
         && let Some(map) = response.as_object_mut()
     {
@@ -153,6 +160,7 @@ pub fn respond(uid: &str, decision: &Decision, index: Option<LogIndex>) -> Value
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::constitution::Advice;
 
     fn body(operation: &str, kind: &str, extra: &Value) -> Vec<u8> {
         let mut request = json!({
@@ -191,6 +199,20 @@ mod tests {
         check(&body("CONNECT", "Manifest", &json!({})), "u1", Reason::ReviewInvalid);
         let old = json!({"kind": {"group": "miax.dev", "version": "v1beta1", "kind": "Manifest"}});
         check(&body("CREATE", "Manifest", &old), "u1", Reason::KindUnknown);
+    }
+
+    #[test]
+    fn a_rule_that_warns_is_heard_and_one_that_observes_is_not() {
+        let advice = |mode| Advice {
+            rule: "next-year, Article V".into(),
+            mode,
+            findings: Decision::refusal(Reason::SeatsMissing, "needs CEK").findings,
+        };
+        let mut decision = Decision::refusal(Reason::Unsigned, "it carries no signature");
+        decision.advice = vec![advice(Mode::Warn), advice(Mode::Observe)];
+        let warnings = &respond("u1", &decision, None)["response"]["warnings"];
+        let expected = "NOT ENFORCED (Warn) next-year, Article V: would refuse: SeatsMissing: needs CEK";
+        assert_eq!(*warnings, json!([expected]));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use axum::routing::post;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 
-use crate::api::names::GOVERNED_PATH;
+use crate::api::names::{GATED_PATH, GOVERNED_PATH};
 
 use super::certificates::Leaf;
 use super::handler::Webhook;
@@ -40,11 +40,16 @@ pub struct Server {
 
 /// The routes of the webhook.
 pub fn router(webhook: Arc<Webhook>) -> Router {
-    Router::new().route(GOVERNED_PATH, post(governed)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(webhook)
+    let routes = Router::new().route(GOVERNED_PATH, post(governed)).route(GATED_PATH, post(gated));
+    routes.layer(DefaultBodyLimit::max(MAX_BODY)).with_state(webhook)
 }
 
 async fn governed(State(webhook): State<Arc<Webhook>>, body: Bytes) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], webhook.answer(&body).await.to_string())
+}
+
+async fn gated(State(webhook): State<Arc<Webhook>>, body: Bytes) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], webhook.answer_gated(&body).await.to_string())
 }
 
 impl Server {

@@ -14,6 +14,8 @@ pub enum ConditionType {
     Approved,
     /// The ledger holds the decision; the message names the index.
     Recorded,
+    /// Everything that was said of the command decides; `False` when a rule only tells, or a freeze stops nothing.
+    Enforced,
     /// The command's effect is done, or will never be.
     Succeeded,
     /// Manifest: it is the document in force.
@@ -30,6 +32,7 @@ impl ConditionType {
             Self::Verified => "Verified",
             Self::Approved => "Approved",
             Self::Recorded => "Recorded",
+            Self::Enforced => "Enforced",
             Self::Succeeded => "Succeeded",
             Self::Active => "Active",
             Self::Ready => "Ready",

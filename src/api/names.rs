@@ -1,5 +1,7 @@
 //! Every name that Miax gives to something in a cluster: one place, so that code, chart and documents can be compared.
 
+use crate::units::Digest;
+
 /// Namespace of the operator and of governance commands.
 pub const SYSTEM_NAMESPACE: &str = "miax-system";
 /// Namespace of the ledger blocks, used by nothing else.
@@ -22,6 +24,18 @@ pub const LEDGER_GUARD: &str = "miax-ledger";
 pub const STATUS_GUARD: &str = "miax-status";
 /// The guard of the webhook configuration, the kinds and the namespaces.
 pub const INSTALLATION_GUARD: &str = "miax-installation";
+/// The `ValidatingWebhookConfiguration` of gated workloads.
+pub const GATED_WEBHOOK: &str = "miax-gated";
+/// The webhook inside of it.
+pub const GATED_WEBHOOK_NAME: &str = "gated.miax.dev";
+/// Path that the API server posts reviews of gated workloads to.
+pub const GATED_PATH: &str = "/gated";
+/// Label by which a namespace opts in to the gate, and its value.
+pub const GATE_LABEL: &str = "miax.dev/gate";
+/// The value.
+pub const GATE_ENABLED: &str = "enabled";
+/// The guard of that label.
+pub const GATE_GUARD: &str = "miax-gate";
 /// Path that the API server posts reviews of governed kinds to.
 pub const GOVERNED_PATH: &str = "/governed";
 /// The service in front of the webhook replicas.
@@ -57,6 +71,19 @@ pub const CERTS_MANAGER: &str = "miax-certs";
 
 /// Namespace of an SSHSIG signature made for Miax; a signature for another purpose never counts.
 pub const SSHSIG_NAMESPACE: &str = "miax.dev";
+
+/// Name of the NetworkPolicy that a command isolates a workload with.
+#[must_use]
+pub fn isolation_policy(command: &Digest) -> String {
+    let hex = command.hex();
+    format!("miax-isolate-{}", hex.get(..16).unwrap_or_default())
+}
+
+/// The user that the API server knows as the service account that acts for an organ.
+#[must_use]
+pub fn executor_account(organ: &str) -> String {
+    format!("system:serviceaccount:{SYSTEM_NAMESPACE}:{}", seat_account(organ))
+}
 
 /// The service account that acts for an organ: lower case, with the prefix.
 #[must_use]

@@ -66,6 +66,10 @@ reasons! {
     // Allowed
     /// Every rule that matches is satisfied: all seats are filled by different people.
     QuorumComplete: Allowed,
+    /// The command is stored without effect until the people who are missing have signed it in the cluster.
+    Held: Allowed,
+    /// Nothing stands against the change of a workload; not recorded.
+    Passed: Allowed,
     /// Nothing that is signed changed; not recorded again.
     Unchanged: Allowed,
     /// The object may be deleted; what happened stays in the ledger.
@@ -78,6 +82,8 @@ reasons! {
     EffectDone: Allowed,
     /// The approved action is being carried out.
     EffectRunning: Allowed,
+    /// Every rule that matches decides, and what was decided is enforced.
+    Enforced: Allowed,
 
     // Refused: signatures and people
     /// The object carries no signature at all.
@@ -166,8 +172,17 @@ reasons! {
     RankTooLow: Refused,
     /// Somebody who signed a command reviews it.
     ReviewerInvolved: Refused,
-    /// A post-mortem is overdue; until it is reviewed, its rule allows nothing more.
+    /// Something that is owed is overdue (a post-mortem, the acknowledgement of an override, the ratification of an
+    /// emergency charter); until then its rule allows nothing more.
     ObligationOverdue: Refused,
+    /// The routing table does not let this organ send this signal, or nobody who receives it has signed.
+    RouteForbidden: Refused,
+    /// The namespace is frozen: no pod template in it changes but by commands.
+    NamespaceFrozen: Refused,
+    /// A rule that matches is in the mode Warn or Observe: it only tells what it would refuse.
+    RuleNotEnforced: Refused,
+    /// The namespace has not opted in to the gate, so that its freeze stops nothing.
+    GateNotEnabled: Refused,
     /// The document stands under another organ's authority than its rule demands.
     AuthorityWrong: Refused,
 

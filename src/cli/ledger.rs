@@ -371,6 +371,9 @@ fn columns(event: &Event) -> (String, String, String) {
         Event::EffectDone(e) | Event::EffectFailed(e) => {
             (e.reason.to_string(), e.object.to_string(), e.message.clone())
         }
+        Event::EffectUndone(e) => {
+            ("-".to_owned(), e.object.to_string(), format!("what entry {} began was taken back", e.began))
+        }
         Event::KeyAdd(e) => {
             let name = e.fields.get("name").and_then(Value::as_str).unwrap_or_default();
             ("-".to_owned(), "-".to_owned(), format!("writer {name}"))

@@ -29,7 +29,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     owed.sort_by_key(|o| o.due);
     let obligations: Vec<_> = owed
         .iter()
-        .map(|o| json!({"command": o.command, "object": o.object, "summary": o.summary, "since": o.since, "due": o.due, "overdue": o.is_overdue(now)}))
+        .map(|o| json!({"owed": o.owed.as_str(), "command": o.command, "object": o.object, "summary": o.summary, "since": o.since, "due": o.due, "overdue": o.is_overdue(now)}))
         .collect();
     let findings: Vec<String> = report.findings.iter().map(|f| format!("{}: {}", f.object, f.message)).collect();
     let value = json!({
@@ -76,13 +76,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     Ok(if report.is_whole() { Answer::Yes } else { Answer::No })
 }
 
-/// A post-mortem that is owed, and how to end it.
+/// Something that is owed, and how to end it.
 fn owed_line(owed: &Obligation, now: UnixSeconds) -> String {
-    let Obligation { command, object, summary, since, due, rules: _, involved: _ } = owed;
+    let Obligation { owed: what, command: _, object, summary, since, due, rules: _, involved: _ } = owed;
     let when = match owed.is_overdue(now) {
         true => paint(&format!("OVERDUE since {due}"), Tone::Bad),
         false => format!("due at {due}"),
     };
-    let what = plain(&format!("{object} ({summary}, entry {since})"));
-    format!("         post-mortem of {what}, {when}; run: miax draft review {command} --findings TEXT")
+    let of = plain(&format!("{object} ({summary}, entry {since})"));
+    format!("         {} of {of}, {when}; run: {}", what.as_str(), owed.next_step())
 }

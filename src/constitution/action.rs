@@ -1,15 +1,17 @@
 //! What commands do, and to which workload.
 
+mod read;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::names::{LEDGER_NAMESPACE, SYSTEM_NAMESPACE};
-use crate::api::reason::Reason;
 use crate::api::v1alpha1 as api;
-use crate::units::Digest;
+use crate::units::{Digest, UnixSeconds};
 
-use super::document::{Document, DocumentError};
+use super::charter::Signal;
+
+pub(super) use read::read_action;
 
 /// Kinds of workload that commands act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,6 +52,11 @@ pub enum WorkloadAction {
     },
     /// Changes named places of it.
     Patch(Patch),
+    /// Cuts its pods off from the network.
+    Isolate {
+        /// When that ends by itself.
+        until: UnixSeconds,
+    },
 }
 
 /// Named places of a workload and what they shall hold; there is at least one.
@@ -65,6 +72,45 @@ pub struct Patch {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all_fields = "camelCase")]
 pub enum StateAction {
+    /// Lets no pod template of a namespace change, but by commands.
+    Freeze {
+        /// The namespace.
+        namespace: String,
+        /// When it ends by itself; `None` means when it is thawed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<UnixSeconds>,
+    },
+    /// Ends the freeze of a namespace.
+    Thaw {
+        /// The namespace.
+        namespace: String,
+    },
+    /// Takes one workload out of one rule, or out of a freeze.
+    Waive {
+        /// Name of the rule, or [`FREEZE`].
+        rule: String,
+        /// The workload.
+        target: Target,
+        /// When that ends.
+        until: UnixSeconds,
+    },
+    /// Suspends a freeze or a veto of another organ.
+    Override {
+        /// Digest of the command that froze or vetoed.
+        decision: Digest,
+        /// When that ends.
+        until: UnixSeconds,
+    },
+    /// The highest organ has seen an override.
+    AcknowledgeOverride {
+        /// Digest of the command that overrode.
+        command: Digest,
+    },
+    /// An incident was seen.
+    AcknowledgeIncident {
+        /// Its name.
+        incident: String,
+    },
     /// Makes a key worthless from now on.
     RevokeKey {
         /// Its fingerprint.
@@ -103,11 +149,8 @@ pub enum Action {
     State(StateAction),
 }
 
-/// Most replicas that a command may ask for; the schema of the CRD has the same number.
-const MAX_REPLICAS: i32 = 100_000;
-
-/// Namespaces whose workloads no command reaches: Kubernetes itself and Miax.
-const PROTECTED: [&str; 3] = ["kube-system", SYSTEM_NAMESPACE, LEDGER_NAMESPACE];
+/// What waivers call the freeze of a namespace.
+pub const FREEZE: &str = "freeze";
 
 impl WorkloadKind {
     /// Every kind; drives the caches and the RBAC.
@@ -136,21 +179,70 @@ impl WorkloadKind {
 
 impl Action {
     /// Every action's name.
-    pub const NAMES: [&'static str; 8] =
-        ["Scale", "Restart", "Rollback", "Patch", "RevokeKey", "Veto", "Review", "RatifyAmendment"];
+    pub const NAMES: [&'static str; 15] = [
+        "Scale",
+        "Restart",
+        "Rollback",
+        "Patch",
+        "Isolate",
+        "Freeze",
+        "Thaw",
+        "Waive",
+        "RevokeKey",
+        "RatifyAmendment",
+        "Override",
+        "Veto",
+        "AcknowledgeOverride",
+        "AcknowledgeIncident",
+        "Review",
+    ];
+    /// The names, for messages.
+    pub(super) const CHOICES: &'static str = "Scale, Restart, Rollback, Patch, Isolate, Freeze, Thaw, Waive, RevokeKey, \
+         RatifyAmendment, Override, Veto, AcknowledgeOverride, AcknowledgeIncident, Review";
 
     /// The name that rules match.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Workload { action: WorkloadAction::Scale { .. }, .. } => "Scale",
-            Self::Workload { action: WorkloadAction::Restart, .. } => "Restart",
-            Self::Workload { action: WorkloadAction::Rollback { .. }, .. } => "Rollback",
-            Self::Workload { action: WorkloadAction::Patch(_), .. } => "Patch",
-            Self::State(StateAction::RevokeKey { .. }) => "RevokeKey",
-            Self::State(StateAction::Veto { .. }) => "Veto",
-            Self::State(StateAction::Review { .. }) => "Review",
-            Self::State(StateAction::RatifyAmendment { .. }) => "RatifyAmendment",
+            Self::Workload { action, .. } => match action {
+                WorkloadAction::Scale { .. } => "Scale",
+                WorkloadAction::Restart => "Restart",
+                WorkloadAction::Rollback { .. } => "Rollback",
+                WorkloadAction::Patch(_) => "Patch",
+                WorkloadAction::Isolate { .. } => "Isolate",
+            },
+            Self::State(action) => match action {
+                StateAction::Freeze { .. } => "Freeze",
+                StateAction::Thaw { .. } => "Thaw",
+                StateAction::Waive { .. } => "Waive",
+                StateAction::RevokeKey { .. } => "RevokeKey",
+                StateAction::RatifyAmendment { .. } => "RatifyAmendment",
+                StateAction::Override { .. } => "Override",
+                StateAction::Veto { .. } => "Veto",
+                StateAction::AcknowledgeOverride { .. } => "AcknowledgeOverride",
+                StateAction::AcknowledgeIncident { .. } => "AcknowledgeIncident",
+                StateAction::Review { .. } => "Review",
+            },
+        }
+    }
+
+    /// The row of the routing table that the action is sent by; `None` for acts of government, which only the ledger receives.
+    #[must_use]
+    pub fn signal(&self) -> Option<Signal> {
+        match self {
+            Self::Workload { .. } => Some(Signal::ControlCommand),
+            Self::State(StateAction::AcknowledgeIncident { .. }) => Some(Signal::AlertIncident),
+            Self::State(
+                StateAction::Freeze { .. }
+                | StateAction::Thaw { .. }
+                | StateAction::Waive { .. }
+                | StateAction::RevokeKey { .. }
+                | StateAction::RatifyAmendment { .. }
+                | StateAction::Override { .. }
+                | StateAction::Veto { .. }
+                | StateAction::AcknowledgeOverride { .. }
+                | StateAction::Review { .. },
+            ) => None,
         }
     }
 
@@ -163,6 +255,35 @@ impl Action {
         }
     }
 
+    /// The namespace that it is about, if it is about one.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Workload { target, .. } | Self::State(StateAction::Waive { target, .. }) => Some(&target.namespace),
+            Self::State(StateAction::Freeze { namespace, .. } | StateAction::Thaw { namespace }) => Some(namespace),
+            Self::State(
+                StateAction::RevokeKey { .. }
+                | StateAction::RatifyAmendment { .. }
+                | StateAction::Override { .. }
+                | StateAction::Veto { .. }
+                | StateAction::AcknowledgeOverride { .. }
+                | StateAction::AcknowledgeIncident { .. }
+                | StateAction::Review { .. },
+            ) => None,
+        }
+    }
+
+    /// When its effect ends by itself.
+    #[must_use]
+    pub fn until(&self) -> Option<UnixSeconds> {
+        match self {
+            Self::Workload { action: WorkloadAction::Isolate { until }, .. }
+            | Self::State(StateAction::Waive { until, .. } | StateAction::Override { until, .. }) => Some(*until),
+            Self::State(StateAction::Freeze { until, .. }) => *until,
+            Self::Workload { .. } | Self::State(_) => None,
+        }
+    }
+
     /// What it does, in a few words.
     #[must_use]
     pub fn summary(&self) -> String {
@@ -172,11 +293,28 @@ impl Action {
                 WorkloadAction::Restart => format!("Restart {target}"),
                 WorkloadAction::Rollback { revision } => format!("Rollback {target} to revision {revision}"),
                 WorkloadAction::Patch(patch) => format!("Patch {target}: {}", patch.summary()),
+                WorkloadAction::Isolate { until } => format!("Isolate {target} until {until}"),
             },
-            Self::State(StateAction::RevokeKey { key }) => format!("Revoke the key {key}"),
-            Self::State(StateAction::Veto { command }) => format!("Veto the command {command}"),
-            Self::State(StateAction::Review { command, .. }) => format!("Review the command {command}"),
-            Self::State(StateAction::RatifyAmendment { charter }) => format!("Ratify the emergency charter {charter}"),
+            Self::State(action) => action.summary(),
+        }
+    }
+}
+
+impl StateAction {
+    /// What it does, in a few words.
+    fn summary(&self) -> String {
+        match self {
+            Self::Freeze { namespace, until: Some(until) } => format!("Freeze the namespace {namespace} until {until}"),
+            Self::Freeze { namespace, until: None } => format!("Freeze the namespace {namespace} until it is thawed"),
+            Self::Thaw { namespace } => format!("Thaw the namespace {namespace}"),
+            Self::Waive { rule, target, until } => format!("Waive {rule} for {target} until {until}"),
+            Self::RevokeKey { key } => format!("Revoke the key {key}"),
+            Self::RatifyAmendment { charter } => format!("Ratify the emergency charter {charter}"),
+            Self::Override { decision, until } => format!("Override the decision {decision} until {until}"),
+            Self::Veto { command } => format!("Veto the command {command}"),
+            Self::AcknowledgeOverride { command } => format!("Acknowledge the override {command}"),
+            Self::AcknowledgeIncident { incident } => format!("Acknowledge the incident {incident}"),
+            Self::Review { command, .. } => format!("Review the command {command}"),
         }
     }
 }
@@ -205,7 +343,7 @@ impl WorkloadAction {
             (Self::Scale { .. } | Self::Patch(Patch { replicas: Some(_), .. }), WorkloadKind::DaemonSet) => false,
             (Self::Scale { .. }, WorkloadKind::Deployment | WorkloadKind::StatefulSet)
             | (
-                Self::Restart | Self::Rollback { .. } | Self::Patch(_),
+                Self::Restart | Self::Rollback { .. } | Self::Patch(_) | Self::Isolate { .. },
                 WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet,
             ) => true,
         }
@@ -218,135 +356,12 @@ impl fmt::Display for Target {
     }
 }
 
-/// Reads the action of a command and checks that it makes sense.
-pub(super) fn read_action(raw: &api::Action, document: &Document) -> Result<Action, DocumentError> {
-    let api::Action { type_, scale, restart, rollback, patch, revoke_key, veto, review, ratify_amendment } = raw;
-    let set = [
-        scale.is_some(),
-        restart.is_some(),
-        rollback.is_some(),
-        patch.is_some(),
-        revoke_key.is_some(),
-        veto.is_some(),
-        review.is_some(),
-        ratify_amendment.is_some(),
-    ];
-    // Exactly one field: with `type` saying one thing and a second field another, people would read the wrong one.
-    let only = set.iter().filter(|s| **s).count() == 1;
-    if !only {
-        return Err(unknown(type_));
-    }
-    if let ("Scale", Some(raw)) = (type_.as_str(), scale) {
-        return on_workload(WorkloadAction::Scale { replicas: read_replicas(raw.replicas)? }, &raw.target, document);
-    }
-    if let ("Restart", Some(raw)) = (type_.as_str(), restart) {
-        return on_workload(WorkloadAction::Restart, &raw.target, document);
-    }
-    if let ("Rollback", Some(raw)) = (type_.as_str(), rollback) {
-        let revision = u64::try_from(raw.revision).ok().filter(|r| *r > 0).ok_or_else(|| {
-            let message = format!("revision is {}; it must be at least 1", raw.revision);
-            DocumentError::new(Reason::FieldInvalid, message)
-        })?;
-        return on_workload(WorkloadAction::Rollback { revision }, &raw.target, document);
-    }
-    if let ("Patch", Some(raw)) = (type_.as_str(), patch) {
-        return on_workload(WorkloadAction::Patch(read_patch(raw)?), &raw.target, document);
-    }
-    if let ("RevokeKey", Some(raw)) = (type_.as_str(), revoke_key) {
-        return Ok(Action::State(StateAction::RevokeKey { key: raw.key.clone() }));
-    }
-    if let ("Veto", Some(raw)) = (type_.as_str(), veto) {
-        return Ok(Action::State(StateAction::Veto { command: read_digest("veto.command", &raw.command)? }));
-    }
-    if let ("Review", Some(raw)) = (type_.as_str(), review) {
-        if raw.findings.trim().is_empty() {
-            return Err(DocumentError::new(Reason::FieldInvalid, "review.findings is empty; say what was found"));
-        }
-        let (command, findings) = (read_digest("review.command", &raw.command)?, raw.findings.clone());
-        return Ok(Action::State(StateAction::Review { command, findings }));
-    }
-    if let ("RatifyAmendment", Some(raw)) = (type_.as_str(), ratify_amendment) {
-        let charter = read_digest("ratifyAmendment.charter", &raw.charter)?;
-        return Ok(Action::State(StateAction::RatifyAmendment { charter }));
-    }
-    Err(unknown(type_))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn unknown(name: &str) -> DocumentError {
-    let message = format!(
-        "spec.action.type `{name}` with its field is not one action; write one of {} and the field of that name",
-        Action::NAMES.join(", ")
-    );
-    DocumentError::new(Reason::ActionUnknown, message)
-}
-
-fn read_patch(raw: &api::PatchAction) -> Result<Patch, DocumentError> {
-    let api::PatchAction { target: _, replicas, containers } = raw;
-    let invalid = |message: String| DocumentError::new(Reason::FieldInvalid, message);
-    for container in containers {
-        let api::ContainerPatch { name, image, env, requests, limits } = container;
-        if image.is_none() && env.is_empty() && requests.is_empty() && limits.is_empty() {
-            return Err(invalid(format!("patch.containers: nothing changes in `{name}`")));
-        }
-        if containers.iter().filter(|c| c.name == *name).count() > 1 {
-            return Err(invalid(format!("patch.containers: `{name}` stands twice")));
-        }
-        if let Some(twice) = env.iter().find(|e| env.iter().filter(|o| o.name == e.name).count() > 1) {
-            return Err(invalid(format!("patch.containers: `{}` stands twice in the env of `{name}`", twice.name)));
-        }
+    #[test]
+    fn the_message_names_every_action() {
+        assert_eq!(Action::CHOICES.split(", ").collect::<Vec<_>>(), Action::NAMES);
     }
-    if replicas.is_none() && containers.is_empty() {
-        return Err(invalid("patch changes nothing; name replicas or containers".to_owned()));
-    }
-    Ok(Patch { replicas: replicas.map(read_replicas).transpose()?, containers: containers.clone() })
-}
-
-fn on_workload(action: WorkloadAction, raw: &api::TargetRef, document: &Document) -> Result<Action, DocumentError> {
-    let target = read_target(raw, document)?;
-    if !action.exists_for(target.kind) {
-        let action = Action::Workload { action, target };
-        let kind = action.target().map(|t| t.kind.as_str()).unwrap_or_default();
-        let message = format!("{} does not exist for a {kind}", action.name());
-        return Err(DocumentError::new(Reason::ActionNotForKind, message));
-    }
-    Ok(Action::Workload { action, target })
-}
-
-fn read_replicas(raw: i32) -> Result<u32, DocumentError> {
-    u32::try_from(raw).ok().filter(|_| raw <= MAX_REPLICAS).ok_or_else(|| {
-        let message = format!("replicas is {raw}; it must be 0 to {MAX_REPLICAS}");
-        DocumentError::new(Reason::ReplicasInvalid, message)
-    })
-}
-
-fn read_digest(field: &str, text: &str) -> Result<Digest, DocumentError> {
-    text.parse().map_err(|e| DocumentError::new(Reason::FieldInvalid, format!("spec.action.{field}: {e}")))
-}
-
-fn read_target(raw: &api::TargetRef, document: &Document) -> Result<Target, DocumentError> {
-    let api::TargetRef { api_version, kind, name, namespace } = raw;
-    let kind = WorkloadKind::ALL.into_iter().find(|k| api_version == "apps/v1" && k.as_str() == kind);
-    let kind = kind.ok_or_else(|| {
-        let message = format!("target `{api_version}, {}` is not a Deployment, StatefulSet or DaemonSet", raw.kind);
-        DocumentError::new(Reason::ActionNotForKind, message)
-    })?;
-    let own = document.object.namespace.as_str();
-    let namespace = namespace.as_deref().unwrap_or(own);
-    if own != SYSTEM_NAMESPACE && namespace != own {
-        let message = format!(
-            "the target is in `{namespace}`, the command in `{own}`; create the command in `{namespace}` or in {SYSTEM_NAMESPACE}"
-        );
-        return Err(DocumentError::new(Reason::TargetInOtherNamespace, message));
-    }
-    if PROTECTED.contains(&namespace) {
-        let message = format!("workloads in `{namespace}` are out of reach of commands");
-        return Err(DocumentError::new(Reason::TargetProtected, message));
-    }
-    // The name becomes part of a URL that is requested with the executor's rights (rule: no encoded paths).
-    let plain =
-        !name.is_empty() && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-.".contains(&c));
-    if !plain || namespace.is_empty() {
-        return Err(DocumentError::new(Reason::FieldInvalid, format!("target name `{name}` is not a Kubernetes name")));
-    }
-    Ok(Target { kind, namespace: namespace.to_owned(), name: name.clone() })
 }

@@ -2,27 +2,21 @@
 
 mod error;
 mod parse;
+mod parse_rule;
+mod rule;
+mod signal;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::trust::{KeyId, Keyring, PublicKey};
-use crate::units::{Seconds, UnixSeconds};
+use crate::units::UnixSeconds;
 
 use super::action::Action;
 
 pub use error::CharterError;
-
-/// How much is at stake; ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Impact {
-    /// Routine.
-    Normal,
-    /// More than routine.
-    High,
-    /// Production is at stake.
-    Critical,
-}
+pub use rule::{Amount, FilledBy, Floor, Impact, Mode, Pending, Requirement, Rule, Scope};
+pub use signal::Signal;
 
 /// How urgent a signal is; ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,35 +62,6 @@ pub struct Route {
     pub priority: Priority,
 }
 
-/// What a rule is about.
-#[derive(Clone, Debug)]
-pub enum Scope {
-    /// Commands.
-    Commands {
-        /// With one of these actions.
-        actions: BTreeSet<String>,
-        /// Of this impact; `None` means any.
-        impact: Option<Impact>,
-        /// With a target in one of these namespaces; empty means any.
-        namespaces: BTreeSet<String>,
-    },
-    /// Manifests with one of these bodies.
-    Manifests(BTreeSet<String>),
-}
-
-/// Seats to fill.
-#[derive(Clone, Debug)]
-pub struct Requirement {
-    /// The organs whose holders may fill them.
-    pub seats: BTreeSet<String>,
-    /// How many.
-    pub amount: Amount,
-    /// Whether machines may fill them.
-    pub by: FilledBy,
-    /// Whether only signatures of hardware keys fill them.
-    pub hardware: bool,
-}
-
 /// Lets a principal sign for an organ whose seat they do not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delegation {
@@ -112,63 +77,6 @@ pub struct Delegation {
     pub until: UnixSeconds,
 }
 
-/// How many different principals a requirement needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Amount {
-    /// Exactly this many seats, each filled by somebody who fills no other seat of the rule.
-    Count(u32),
-    /// This share of all different holders, whether or not they fill another seat of the rule.
-    Fraction {
-        /// Above the line.
-        numerator: u32,
-        /// Below it.
-        denominator: u32,
-    },
-}
-
-/// Who may fill a seat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FilledBy {
-    /// Persons only.
-    Person,
-    /// Persons and machines.
-    Any,
-}
-
-/// A rule of the charter.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    /// Its name.
-    pub name: String,
-    /// The article that it implements.
-    pub article: String,
-    /// What it is about.
-    pub scope: Scope,
-    /// Organs that may author.
-    pub authors: BTreeSet<String>,
-    /// All of these must be met.
-    pub require: Vec<Requirement>,
-    /// How long a document may be valid.
-    pub max_validity: Option<Seconds>,
-    /// How soon an emergency charter must be ratified.
-    pub ratify_within: Option<Seconds>,
-    /// How soon after a command began its post-mortem is due.
-    pub post_mortem_within: Option<Seconds>,
-}
-
-/// The fewest persons who must agree, whatever the rules say.
-#[derive(Clone, Debug)]
-pub struct Floor {
-    /// Actions; empty means any.
-    pub actions: BTreeSet<String>,
-    /// Namespaces; empty means any.
-    pub namespaces: BTreeSet<String>,
-    /// The lowest impact that it covers.
-    pub impact: Impact,
-    /// How many different persons.
-    pub min_persons: u32,
-}
-
 /// The charter, parsed.
 #[derive(Clone, Debug)]
 pub struct Charter {
@@ -179,7 +87,7 @@ pub struct Charter {
     /// Principals by name.
     pub principals: BTreeMap<String, Principal>,
     /// Routes by signal.
-    pub routes: BTreeMap<String, Route>,
+    pub routes: BTreeMap<Signal, Route>,
     /// Rules in the order of the document.
     pub rules: Vec<Rule>,
     /// Where impact is raised: actions, namespaces (empty: any), lowest impact.
@@ -196,8 +104,6 @@ pub struct Charter {
     key_ends: BTreeMap<String, UnixSeconds>,
 }
 
-/// The signal that commands are.
-pub(super) const COMMAND_SIGNAL: &str = "ControlCommand";
 /// The body of manifests that rules call so.
 pub(super) const CHARTER: &str = "charter";
 /// A charter with `ratifyBy`.
@@ -320,17 +226,6 @@ impl Charter {
     }
 }
 
-impl FilledBy {
-    /// Whether a principal of this kind may fill the seat.
-    #[must_use]
-    pub fn accepts(self, kind: PrincipalKind) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Person => kind == PrincipalKind::Person,
-        }
-    }
-}
-
 impl PrincipalKind {
     /// The word of the API.
     #[must_use]
@@ -352,36 +247,5 @@ impl Priority {
             Self::High => "High",
             Self::Critical => "Critical",
         }
-    }
-}
-
-impl Impact {
-    /// Reads the word of the API.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "Normal" => Some(Self::Normal),
-            "High" => Some(Self::High),
-            "Critical" => Some(Self::Critical),
-            _ => None,
-        }
-    }
-
-    /// The word of the API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "Normal",
-            Self::High => "High",
-            Self::Critical => "Critical",
-        }
-    }
-}
-
-impl Rule {
-    /// How denials cite the rule.
-    #[must_use]
-    pub fn citation(&self) -> String {
-        format!("{}, Article {}", self.name, self.article)
     }
 }

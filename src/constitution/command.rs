@@ -56,9 +56,9 @@ impl Command {
         self.action.summary()
     }
 
-    /// The namespace that rules match: the target's, or the command's own.
+    /// The namespace that rules match: the one that the action is about, or the command's own.
     #[must_use]
     pub fn namespace(&self) -> &str {
-        self.action.target().map_or(&self.document.object.namespace, |t| &t.namespace)
+        self.action.namespace().unwrap_or(&self.document.object.namespace)
     }
 }

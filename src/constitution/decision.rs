@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::reason::Reason;
 use crate::units::Digest;
 
+use super::charter::Mode;
 use super::event::CharterRef;
 
 /// Yes or no. There is no third.
@@ -55,6 +56,19 @@ pub struct SeatView {
     pub open_to: Vec<String>,
 }
 
+/// What a rule says that is not enforced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Advice {
+    /// The rule of the charter and its article.
+    pub rule: String,
+    /// Why it does not decide.
+    pub mode: Mode,
+    /// What it would refuse for; empty when it would allow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+}
+
 /// The judgement of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -68,6 +82,8 @@ pub struct Decision {
     pub rules: Vec<String>,
     /// The seats of those rules.
     pub seats: Vec<SeatView>,
+    /// What rules say that are not enforced; never a reason for the verdict.
+    pub advice: Vec<Advice>,
     /// The charter that was in force; the snapshot of R27.
     pub charter: Option<CharterRef>,
     /// Whether the ledger must hold it before it is answered. An identical re-apply is not recorded (R30).
@@ -87,6 +103,14 @@ impl Decision {
         self.verdict == Verdict::Allow
     }
 
+    /// Whether nothing is wrong with the command but that people must sign it first, or take an objection back.
+    #[must_use]
+    pub fn waits_for_people(&self) -> bool {
+        let open =
+            |f: &Finding| matches!(f.reason, Reason::SeatsMissing | Reason::FloorNotMet | Reason::ObjectionPresent);
+        self.verdict == Verdict::Deny && self.findings.iter().all(open)
+    }
+
     /// A refusal for one reason, outside of any rule.
     #[must_use]
     pub fn refusal(reason: Reason, message: impl Into<String>) -> Self {
@@ -96,6 +120,7 @@ impl Decision {
             digest: None,
             rules: Vec::new(),
             seats: Vec::new(),
+            advice: Vec::new(),
             charter: None,
             recorded: true,
         }
@@ -105,6 +130,19 @@ impl Decision {
     #[must_use]
     pub fn message(&self) -> String {
         self.findings.iter().map(Finding::line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Advice {
+    /// A line that nobody takes for enforcement.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { rule, mode, findings } = self;
+        let would = match findings.first() {
+            Some(finding) => format!("would refuse: {}", finding.line()),
+            None => "would allow".to_owned(),
+        };
+        format!("NOT ENFORCED ({}) {rule}: {would}", mode.as_str())
     }
 }
 

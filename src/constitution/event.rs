@@ -1,16 +1,18 @@
 //! Events: what the entries of the ledger mean to the constitution.
 
+mod effect;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::api::GovernedKind;
-use crate::api::reason::Reason;
-use crate::units::{Digest, LogIndex, UnixSeconds};
+use crate::units::{Digest, UnixSeconds};
 
-use super::action::StateAction;
-use super::decision::{Finding, Verdict};
-use super::facts::{TargetFact, TargetState};
+use super::decision::{Advice, Finding, SeatView, Verdict};
+use super::facts::TargetFact;
 use super::request::Operation;
+
+pub use effect::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, LapseEvent};
 
 /// A thing that happened. The ledger stores it as an entry of the kind [`Event::kind`] with the fields of the variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub enum Event {
     EffectDone(EffectEndEvent),
     /// The action failed or cannot be told.
     EffectFailed(EffectEndEvent),
+    /// What an action did for a time was taken back.
+    EffectUndone(EffectUndoneEvent),
     /// A command changed State; it is consumed and done.
     Enact(Box<EnactEvent>),
     /// An emergency charter was not ratified in time.
@@ -40,7 +44,7 @@ pub enum Event {
 /// Which object an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectRef {
-    /// `Manifest` or `ControlCommand`.
+    /// `Manifest`, `ControlCommand`, or the kind of a workload whose change was refused.
     pub kind: String,
     /// Empty for cluster-scoped kinds.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -96,6 +100,12 @@ pub struct DecisionEvent {
     /// Rules of the charter that were applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
+    /// The seats of a command that waits for people; else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seats: Vec<SeatView>,
+    /// What rules say that are not enforced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<Advice>,
     /// Verified signatures; empty when they do not verify.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signers: Vec<SignerRef>,
@@ -148,85 +158,6 @@ pub struct AdoptEvent {
     pub text: Digest,
 }
 
-/// An emergency charter that was not ratified in time; the one before it is in force again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LapseEvent {
-    /// Which object.
-    pub object: ObjectRef,
-    /// The charter that lapsed.
-    pub charter: CharterRef,
-    /// When it had to be ratified.
-    pub ratify_by: UnixSeconds,
-    /// When it was seen to have lapsed.
-    pub now: UnixSeconds,
-}
-
-/// An executor is about to act.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EffectBeginEvent {
-    /// The command.
-    pub object: ObjectRef,
-    /// Its digest: consumed from here on.
-    pub digest: Digest,
-    /// What is about to be done.
-    pub summary: String,
-    /// The organ that acts; its service account is impersonated.
-    pub executor: String,
-    /// The target right before.
-    pub observed: TargetState,
-    /// The verified signatures that carry it.
-    pub signers: Vec<SignerRef>,
-    /// The charter in force.
-    pub charter: CharterRef,
-    /// The rules of it that allowed the command.
-    pub rules: Vec<String>,
-    /// When its post-mortem is due, if a rule asks for one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub post_mortem_due: Option<UnixSeconds>,
-    /// The time that the last check used.
-    pub now: UnixSeconds,
-}
-
-/// A command changed State.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EnactEvent {
-    /// The command.
-    pub object: ObjectRef,
-    /// Its digest: consumed from here on.
-    pub digest: Digest,
-    /// What it does, in a few words.
-    pub summary: String,
-    /// What it does.
-    pub action: StateAction,
-    /// The verified signatures that carry it.
-    pub signers: Vec<SignerRef>,
-    /// The charter in force.
-    pub charter: CharterRef,
-    /// The time that the last check used.
-    pub now: UnixSeconds,
-}
-
-/// How an action ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EffectEndEvent {
-    /// The command.
-    pub object: ObjectRef,
-    /// Its digest.
-    pub digest: Digest,
-    /// Index of the `effect.begin`.
-    pub began: LogIndex,
-    /// Why, in one word.
-    pub reason: Reason,
-    /// Why, in a sentence.
-    pub message: String,
-    /// Resource version of the target afterwards, when it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource_version: Option<String>,
-}
-
 /// A writer's key. The ledger verifies and uses it; the constitution only shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyEvent {
@@ -277,6 +208,7 @@ impl Event {
             Self::EffectBegin(_) => "effect.begin",
             Self::EffectDone(_) => "effect.done",
             Self::EffectFailed(_) => "effect.failed",
+            Self::EffectUndone(_) => "effect.undone",
             Self::Enact(_) => "enact",
             Self::Lapse(_) => "charter.lapse",
             Self::KeyAdd(_) => "key.add",
@@ -295,6 +227,7 @@ impl Event {
             Self::Adopt(e) => serde_json::to_value(e),
             Self::EffectBegin(e) => serde_json::to_value(e),
             Self::EffectDone(e) | Self::EffectFailed(e) => serde_json::to_value(e),
+            Self::EffectUndone(e) => serde_json::to_value(e),
             Self::Enact(e) => serde_json::to_value(e),
             Self::Lapse(e) => serde_json::to_value(e),
             Self::KeyAdd(e) => Ok(Value::Object(e.fields.clone())),
@@ -320,6 +253,7 @@ impl Event {
             "effect.begin" => serde_json::from_value(value).map(Self::EffectBegin),
             "effect.done" => serde_json::from_value(value).map(Self::EffectDone),
             "effect.failed" => serde_json::from_value(value).map(Self::EffectFailed),
+            "effect.undone" => serde_json::from_value(value).map(Self::EffectUndone),
             "enact" => serde_json::from_value(value).map(Self::Enact),
             "charter.lapse" => serde_json::from_value(value).map(Self::Lapse),
             "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::api::reason::Reason;
 
 use super::charter::{
-    Amount, Charter, Delegation, FilledBy, Impact, Principal, PrincipalKind, Rule, Scope, is_hardware,
+    Amount, Charter, Delegation, FilledBy, Impact, Principal, PrincipalKind, Rule, Scope, Signal, is_hardware,
 };
 use super::count::is_satisfiable;
 use super::decision::{Finding, NextStep};
@@ -18,6 +18,8 @@ pub enum LintName {
     DelegationWidens,
     /// The loss of one key makes a rule impossible to satisfy.
     LostKeyBlocksRule,
+    /// A rule lets organs override, and no rule lets anybody acknowledge that.
+    NoPathToAcknowledge,
     /// No rule covers the next charter.
     NoPathToAmend,
     /// A rule asks for a post-mortem, and no rule lets anybody write one.
@@ -30,6 +32,8 @@ pub enum LintName {
     NoHardwareSeat,
     /// Nobody holds a seat of the organ.
     OrganWithoutHolders,
+    /// A signal has no row in the routing table.
+    RouteMissing,
     /// A rule needs more people than there are.
     RuleImpossible,
     /// A rule never matches anything.
@@ -62,15 +66,17 @@ pub struct LintFinding {
 
 impl LintName {
     /// Every name.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::DelegationWidens,
         Self::LostKeyBlocksRule,
         Self::MachineKeyWithoutEnd,
         Self::NoHardwareSeat,
+        Self::NoPathToAcknowledge,
         Self::NoPathToAmend,
         Self::NoPathToReview,
         Self::OnePersonSatisfiesRule,
         Self::OrganWithoutHolders,
+        Self::RouteMissing,
         Self::RuleImpossible,
         Self::RuleUnreachable,
     ];
@@ -83,10 +89,12 @@ impl LintName {
             Self::LostKeyBlocksRule => "LostKeyBlocksRule",
             Self::MachineKeyWithoutEnd => "MachineKeyWithoutEnd",
             Self::NoHardwareSeat => "NoHardwareSeat",
+            Self::NoPathToAcknowledge => "NoPathToAcknowledge",
             Self::NoPathToAmend => "NoPathToAmend",
             Self::NoPathToReview => "NoPathToReview",
             Self::OnePersonSatisfiesRule => "OnePersonSatisfiesRule",
             Self::OrganWithoutHolders => "OrganWithoutHolders",
+            Self::RouteMissing => "RouteMissing",
             Self::RuleImpossible => "RuleImpossible",
             Self::RuleUnreachable => "RuleUnreachable",
         }
@@ -140,6 +148,8 @@ pub fn lint(charter: &Charter) -> Vec<LintFinding> {
         let message = "no rule matches manifests with the body charter, so this charter could never be replaced";
         findings.push(error(LintName::NoPathToAmend, "rules", message.to_owned()));
     }
+    findings.extend(unmet_overrides(charter));
+    findings.extend(shut_doors(charter));
     findings.extend(floors_out_of_reach(charter));
     findings.extend(wide_delegations(charter));
     findings.extend(loose_keys(charter));
@@ -153,6 +163,28 @@ fn floors_out_of_reach(charter: &Charter) -> Vec<LintFinding> {
     high.map(|f| {
         let message = format!("a floor asks for {} persons; there are {persons}", f.min_persons);
         error(LintName::RuleImpossible, "floors", message)
+    })
+    .collect()
+}
+
+/// An override that nobody could acknowledge would stop its rule for ever.
+fn unmet_overrides(charter: &Charter) -> Vec<LintFinding> {
+    let covers =
+        |rule: &&Rule, action: &str| matches!(&rule.scope, Scope::Commands { actions, .. } if actions.contains(action));
+    if charter.rules.iter().any(|r| covers(&r, "AcknowledgeOverride")) {
+        return Vec::new();
+    }
+    let message = "it asks for an acknowledgement, but no rule matches AcknowledgeOverride; once one is due, it would stop itself for ever";
+    let owing = charter.rules.iter().filter(|r| covers(r, "Override"));
+    owing.map(|r| error(LintName::NoPathToAcknowledge, &r.name, message.to_owned())).collect()
+}
+
+/// A signal that has a door but no row is refused for everybody.
+fn shut_doors(charter: &Charter) -> Vec<LintFinding> {
+    let shut = Signal::WITH_DOOR.into_iter().filter(|s| !charter.routes.contains_key(s));
+    shut.map(|signal| {
+        let message = format!("the routing table has no row for {signal}; nobody may send it");
+        error(LintName::RouteMissing, signal.as_str(), message)
     })
     .collect()
 }
@@ -207,18 +239,17 @@ fn waive(finding: LintFinding, charter: &Charter) -> LintFinding {
 }
 
 fn organs_without_holders(charter: &Charter) -> Vec<LintFinding> {
-    let used: BTreeSet<&str> = charter
-        .rules
-        .iter()
-        .flat_map(|r| r.authors.iter().chain(r.require.iter().flat_map(|q| q.seats.iter())))
-        .map(String::as_str)
-        .collect();
-    let empty = charter.organs.keys().filter(|o| !charter.principals.values().any(|p| p.seats.contains(*o)));
+    let is_held = |organ: &&String| charter.principals.values().any(|p| p.seats.contains(*organ));
+    // A list of organs needs one that is held: any holder of any of them may sign.
+    let lists = charter.rules.iter().flat_map(|r| [&r.authors].into_iter().chain(r.require.iter().map(|q| &q.seats)));
+    let used: BTreeSet<&str> =
+        lists.filter(|list| !list.iter().any(|o| is_held(&o))).flatten().map(String::as_str).collect();
+    let empty = charter.organs.keys().filter(|o| !is_held(o));
     empty
         .map(|organ| {
             let used = used.contains(organ.as_str());
             let (level, message) = match used {
-                true => (LintLevel::Error, "rules name it, but nobody holds a seat of it"),
+                true => (LintLevel::Error, "a rule names it and no other that somebody holds"),
                 false => (LintLevel::Warning, "nobody holds a seat of it; no rule needs one"),
             };
             LintFinding {

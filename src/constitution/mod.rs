@@ -11,6 +11,7 @@ mod decision;
 mod document;
 mod event;
 mod facts;
+mod gate;
 mod judge;
 mod lint;
 mod manifest;
@@ -20,24 +21,25 @@ mod request;
 mod rules;
 mod state;
 
-pub use action::{Action, Patch, StateAction, Target, WorkloadAction, WorkloadKind};
+pub use action::{Action, FREEZE, Patch, StateAction, Target, WorkloadAction, WorkloadKind};
 pub use charter::{
-    Amount, Charter, CharterError, Delegation, FilledBy, Floor, Impact, Principal, PrincipalKind, Priority,
-    Requirement, Route, Rule, Scope,
+    Amount, Charter, CharterError, Delegation, FilledBy, Floor, Impact, Mode, Pending, Principal, PrincipalKind,
+    Priority, Requirement, Route, Rule, Scope, Signal,
 };
 pub use command::Command;
 pub use count::{Quorum, Vacancy};
-pub use decision::{Decision, Finding, NextStep, SeatView, Verdict};
+pub use decision::{Advice, Decision, Finding, NextStep, SeatView, Verdict};
 pub use document::{Document, DocumentError};
 pub use event::{
-    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, EnactEvent, Event,
-    EventError, KeyEvent, LapseEvent, ObjectRef, SignerRef, StoredEvent,
+    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, EffectUndoneEvent,
+    EnactEvent, Event, EventError, KeyEvent, LapseEvent, ObjectRef, SignerRef, StoredEvent,
 };
 pub use facts::{Facts, TargetFact, TargetState};
+pub use gate::{GateRequest, gate};
 pub use judge::{judge, recheck, unchanged};
 pub use lint::{LintFinding, LintLevel, LintName, lint};
 pub use manifest::Manifest;
 pub use proposal::{Effect, EffectPlan, Outcome, Proposal, Reply, deliberate};
 pub use record::executor;
 pub use request::{Operation, Request};
-pub use state::{CommandState, Emergency, InForce, Lifetime, Obligation, State, StateError};
+pub use state::{CommandState, Emergency, InForce, Lifetime, Obligation, Owed, Standing, State, StateError, Waiver};

@@ -7,8 +7,9 @@ use crate::units::{Digest, LogIndex};
 
 use super::action::{Target, WorkloadAction};
 use super::decision::Decision;
-use super::event::{EffectBeginEvent, EffectEndEvent, Event, StoredEvent};
+use super::event::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, StoredEvent};
 use super::facts::Facts;
+use super::gate::{GateRequest, gate};
 use super::request::Request;
 use super::state::State;
 
@@ -17,6 +18,8 @@ use super::state::State;
 pub enum Proposal {
     /// Judge a request and record the verdict.
     Review(Box<Request>),
+    /// Judge a change of a workload; only a refusal is recorded, and a repeated one once.
+    Gate(Box<GateRequest>),
     /// Record that an object was seen stored. Nothing happens when it is recorded already.
     Stored(StoredEvent),
     /// Bring a stored manifest into force; the whole object, judged again. Nothing happens when it is in force already.
@@ -27,6 +30,8 @@ pub enum Proposal {
     Enact(Box<Value>),
     /// Record that an emergency charter has lapsed. Nothing happens when none has.
     Lapse,
+    /// Record that a temporary effect was taken back. Nothing happens when it is recorded already.
+    Undone(EffectUndoneEvent),
     /// Record how an action ended. Refused when it did not begin or has ended already.
     End(Effect),
 }
@@ -69,6 +74,8 @@ pub enum Reply {
     Judged(Box<Decision>),
     /// The same request was judged before, at this index.
     JudgedBefore(LogIndex, Box<Decision>),
+    /// Nothing stands against the change of a workload; nothing is recorded.
+    Passed,
     /// Go ahead with this action.
     Begin(Box<EffectPlan>),
     /// Recorded, or recorded before.
@@ -80,11 +87,16 @@ pub enum Reply {
 pub fn deliberate(proposal: &Proposal, state: &State, facts: &Facts) -> Outcome {
     match proposal {
         Proposal::Review(request) => super::record::review(request, state, facts),
+        Proposal::Gate(request) => match gate(request, state, facts.now) {
+            Some(decision) => super::gate::record(request, state, facts, decision),
+            None => Outcome { events: Vec::new(), reply: Reply::Passed },
+        },
         Proposal::Stored(event) => state.observe_stored(event),
         Proposal::Adopt(object) => super::record::adopt(object, state, facts),
         Proposal::Begin(object) => super::record::begin(object, state, facts),
         Proposal::Enact(object) => super::record::enact(object, state, facts),
         Proposal::Lapse => super::record::lapse(state, facts),
+        Proposal::Undone(event) => state.undo_effect(event),
         Proposal::End(effect) => state.end_effect(effect),
     }
 }

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use crate::api::reason::Reason;
 use crate::trust::{canonical_json, sha256};
-use crate::units::UnixSeconds;
+use crate::units::{Seconds, UnixSeconds};
 
 use super::action::Action;
-use super::charter::{COMMAND_SIGNAL, Charter};
+use super::charter::{Charter, Mode, Rule, Signal};
 use super::command::Command;
 use super::decision::Decision;
 use super::event::{
@@ -25,7 +25,7 @@ const PIECE: usize = 6000;
 
 /// Judges a request and makes its entry.
 pub(super) fn review(request: &Request, state: &State, facts: &Facts) -> Outcome {
-    let Judged { decision, summary, signers } = judge_request(request, state, facts);
+    let Judged { decision, summary, signers, .. } = judge_request(request, state, facts);
     if !decision.recorded {
         return Outcome { events: Vec::new(), reply: Reply::Judged(Box::new(decision)) };
     }
@@ -38,6 +38,8 @@ pub(super) fn review(request: &Request, state: &State, facts: &Facts) -> Outcome
         actor: request.actor.clone(),
         verdict: decision.verdict,
         findings: decision.findings.clone(),
+        seats: if decision.reason() == Reason::Held { decision.seats.clone() } else { Vec::new() },
+        advice: decision.advice.clone(),
         rules: decision.rules.clone(),
         signers,
         charter: decision.charter.clone(),
@@ -100,12 +102,12 @@ fn pieces(whole: &str, text: crate::units::Digest) -> Vec<Event> {
 /// The organ that carries commands out: the first destination of the signal.
 #[must_use]
 pub fn executor(charter: &Charter) -> Option<&str> {
-    charter.routes.get(COMMAND_SIGNAL).and_then(|r| r.to.first()).map(String::as_str)
+    charter.routes.get(&Signal::ControlCommand).and_then(|r| r.to.first()).map(String::as_str)
 }
 
 /// Begins the action of a stored command: judged again, then consumed.
 pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
-    let Judged { decision, summary, signers } = judge_command(object, state, facts);
+    let Judged { decision, summary, signers, .. } = judge_command(object, state, facts);
     if !decision.is_allowed() {
         return refuse(decision);
     }
@@ -121,18 +123,20 @@ pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
         ));
     };
     let Some(executor) = executor(&in_force.charter) else {
-        let message = format!("the charter routes the signal {COMMAND_SIGNAL} to nobody");
-        return refuse(Decision::refusal(Reason::NoRuleMatches, message));
+        let message = format!("the charter routes the signal {} to nobody", Signal::ControlCommand);
+        return refuse(Decision::refusal(Reason::RouteForbidden, message));
     };
     let begin = EffectBeginEvent {
         object: command.document.object.clone(),
         digest: command.document.digest,
         summary: summary.unwrap_or_default(),
+        target: target.clone(),
+        until: command.action.until(),
         executor: executor.to_owned(),
         observed: observed.clone(),
         signers,
         charter: CharterRef { version: in_force.reference.version, digest: in_force.reference.digest },
-        post_mortem_due: post_mortem_due(&command, &in_force.charter, facts),
+        post_mortem_due: due(&command, &in_force.charter, facts.now, |r| r.post_mortem_within),
         rules: decision.rules,
         now: facts.now,
     };
@@ -140,24 +144,27 @@ pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
     Outcome { events: vec![Event::EffectBegin(Box::new(begin))], reply: Reply::Begin(Box::new(plan)) }
 }
 
-/// The earliest time that a rule sets for the post-mortem.
-fn post_mortem_due(command: &Command, charter: &Charter, facts: &Facts) -> Option<UnixSeconds> {
-    command_rules(command, charter)
-        .iter()
-        .filter_map(|r| r.post_mortem_within)
-        .min()
-        .map(|within| facts.now.plus(within))
+/// The earliest time that an enforced rule sets for something that is owed afterwards.
+fn due(
+    command: &Command,
+    charter: &Charter,
+    now: UnixSeconds,
+    within: impl Fn(&Rule) -> Option<Seconds>,
+) -> Option<UnixSeconds> {
+    let rules = command_rules(command, charter).into_iter().filter(|r| r.mode == Mode::Enforce);
+    rules.filter_map(within).min().map(|within| now.plus(within))
 }
 
 /// Lets a stored command change State: judged again, then consumed and done by one entry.
 pub(super) fn enact(object: &Value, state: &State, facts: &Facts) -> Outcome {
-    let Judged { decision, summary, signers } = judge_command(object, state, facts);
+    let Judged { decision, summary, signers, .. } = judge_command(object, state, facts);
     if !decision.is_allowed() {
         return refuse(decision);
     }
     let (Ok(command), Some(in_force)) = (Command::read(object), state.charter(facts.now)) else {
         return refuse(Decision::refusal(Reason::RuleFailed, "the command was allowed but cannot be enacted"));
     };
+    let acknowledge_due = due(&command, &in_force.charter, facts.now, |r| r.acknowledge_within);
     let Action::State(action) = command.action else {
         return refuse(Decision::refusal(
             Reason::RuleFailed,
@@ -171,6 +178,8 @@ pub(super) fn enact(object: &Value, state: &State, facts: &Facts) -> Outcome {
         action,
         signers,
         charter: in_force.reference.clone(),
+        rules: decision.rules,
+        acknowledge_due,
         now: facts.now,
     };
     Outcome { events: vec![Event::Enact(Box::new(event))], reply: Reply::Done }

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use kube::ResourceExt as _;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action as Next;
+use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
 use crate::api::GovernedKind;
 use crate::api::condition::{ConditionStatus, ConditionType, Observation};
-use crate::api::names::COMMAND_MANAGER;
+use crate::api::names::{COMMAND_MANAGER, GATE_ENABLED, GATE_LABEL};
 use crate::api::reason::{Reason, ReasonClass};
 use crate::constitution::{
-    Action, Command, CommandState, Decision, EffectEndEvent, Proposal, Reply, StoredEvent, Target, TargetFact, executor,
+    Action, Advice, Command, CommandState, Decision, EffectEndEvent, Proposal, Reply, StateAction, StoredEvent, Target,
+    TargetFact, executor, recheck,
 };
 use crate::units::LogIndex;
 
@@ -33,14 +35,20 @@ pub(super) async fn reconcile(object: &DynamicObject, context: &Context) -> Resu
             return tell(object, seen, context).await.map(|()| Next::await_change());
         }
     };
-    let advanced = match advance(object, value, &command, context).await {
+    let advanced = match advance(object, value.clone(), &command, context).await {
         // People see that it runs while we look at the target again and again.
         Err(pending @ Error::EffectPending(_)) => Err(pending),
         other => Ok(other?),
     };
     let refused = advanced.as_ref().ok().and_then(Option::as_ref);
-    tell(object, describe(&command, refused, context), context).await?;
+    let mut seen = describe(&command, refused, context);
+    let enforcement = enforcement(&command, &value, context).await?;
+    // Nobody tells us when a namespace opts in.
+    let idle = enforcement.as_ref().is_some_and(|e| e.reason == Reason::GateNotEnabled);
+    seen.conditions.extend(enforcement);
+    tell(object, seen, context).await?;
     advanced.map(|refused| match refused.map(|d| d.reason()) {
+        _ if idle => Next::requeue(LOOK_AGAIN),
         Some(reason) if reason == Reason::NotYetValid || reason.class() == ReasonClass::Unable => {
             Next::requeue(LOOK_AGAIN)
         }
@@ -70,7 +78,7 @@ async fn advance(
             }
             Action::State(_) => Err(Error::Reply),
         },
-        None | Some(CommandState::Allowed { .. }) => {
+        None | Some(CommandState::Held { .. } | CommandState::Allowed { .. }) => {
             observe_stored(object, command, context).await?;
             match &command.action {
                 Action::Workload { target, .. } => begin(value, target, context).await,
@@ -97,7 +105,7 @@ async fn enact(value: Value, context: &Context) -> Result<Option<Decision>, Erro
     match context.ledger.append(Proposal::Enact(Box::new(value)), facts).await?.reply {
         Reply::Done => Ok(None),
         Reply::Judged(decision) => Ok(Some(*decision)),
-        Reply::Begin(_) | Reply::JudgedBefore(..) => Err(Error::Reply),
+        Reply::Begin(_) | Reply::JudgedBefore(..) | Reply::Passed => Err(Error::Reply),
     }
 }
 
@@ -111,7 +119,7 @@ async fn begin(value: Value, target: &Target, context: &Context) -> Result<Optio
             carry_out(context, &begun).await.map(|()| None)
         }
         (Reply::Judged(decision), _) => Ok(Some(*decision)),
-        (Reply::Begin(_) | Reply::JudgedBefore(..) | Reply::Done, _) => Err(Error::Reply),
+        (Reply::Begin(_) | Reply::JudgedBefore(..) | Reply::Done | Reply::Passed, _) => Err(Error::Reply),
     }
 }
 
@@ -146,7 +154,10 @@ fn describe(command: &Command, decision: Option<&Decision>, context: &Context) -
     let digest = command.document.digest;
     let view = context.ledger.view();
     let (index, succeeded) = match view.state.command(&digest) {
-        None | Some(CommandState::Allowed { .. }) => {
+        Some(CommandState::Held { index, .. }) if let Some(decision) = decision.filter(|d| d.waits_for_people()) => {
+            return Seen { digest: Some(digest), index: Some(*index), conditions: waiting(decision, *index) };
+        }
+        None | Some(CommandState::Held { .. } | CommandState::Allowed { .. }) => {
             let fallback = Decision::refusal(Reason::FactsStale, "it is not judged yet");
             return Seen { digest: Some(digest), ..refused(decision.unwrap_or(&fallback)) };
         }
@@ -173,10 +184,68 @@ fn describe(command: &Command, decision: Option<&Decision>, context: &Context) -
     }
 }
 
+/// A command that is right, stored, and waits for people: nothing failed, and nothing happens yet.
+fn waiting(decision: &Decision, index: LogIndex) -> Vec<Observation> {
+    use ConditionStatus::{False, True, Unknown};
+    let message = || decision.message();
+    vec![
+        condition(ConditionType::Verified, True, Reason::Held, "all signatures verify".to_owned()),
+        condition(ConditionType::Approved, False, decision.reason(), message()),
+        condition(ConditionType::Recorded, True, Reason::Held, recorded(index)),
+        condition(ConditionType::Succeeded, Unknown, Reason::Held, "it waits for people to sign it".to_owned()),
+    ]
+}
+
+/// Whether what was said of the command decides. A rule that only tells, or a freeze that stops nothing, must not look like one
+/// that does.
+async fn enforcement(command: &Command, value: &Value, context: &Context) -> Result<Option<Observation>, Error> {
+    use ConditionStatus::{False, True};
+    let view = context.ledger.view();
+    let facts = context.facts(TargetFact::NotNamed);
+    let advice = recheck(value, GovernedKind::ControlCommand, &view.state, &facts).advice;
+    if let Some(told) = only_told(&advice) {
+        return Ok(Some(told));
+    }
+    let Action::State(StateAction::Freeze { namespace, .. }) = &command.action else { return Ok(None) };
+    let namespaces: Api<Namespace> = Api::all(context.client.clone());
+    let labels = namespaces.get_opt(namespace).await?.and_then(|n| n.metadata.labels).unwrap_or_default();
+    Ok(Some(if labels.get(GATE_LABEL).is_some_and(|value| value == GATE_ENABLED) {
+        let message = format!("the namespace {namespace} has opted in to the gate");
+        condition(ConditionType::Enforced, True, Reason::Enforced, message)
+    } else {
+        let message = format!(
+            "the namespace {namespace} has not opted in, nothing is stopped; kubectl label namespace {namespace} {GATE_LABEL}={GATE_ENABLED}"
+        );
+        condition(ConditionType::Enforced, False, Reason::GateNotEnabled, message)
+    }))
+}
+
+/// What rules say that do not decide.
+fn only_told(advice: &[Advice]) -> Option<Observation> {
+    let lines: Vec<String> = advice.iter().map(Advice::line).collect();
+    let (kind, reason) = (ConditionType::Enforced, Reason::RuleNotEnforced);
+    (!lines.is_empty()).then(|| condition(kind, ConditionStatus::False, reason, lines.join("\n")))
+}
+
 fn recorded(index: LogIndex) -> String {
     format!("ledger entry {index}")
 }
 
 fn ended(status: ConditionStatus, end: &EffectEndEvent) -> Observation {
     condition(ConditionType::Succeeded, status, end.reason, end.message.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::constitution::Mode;
+
+    #[test]
+    fn nobody_takes_a_rule_that_only_tells_for_one_that_decides() {
+        assert_eq!(only_told(&[]), None);
+        let advice = Advice { rule: "next-year, Article V".into(), mode: Mode::Observe, findings: Vec::new() };
+        let seen = only_told(&[advice]).expect("told");
+        assert_eq!((seen.status, seen.reason), (ConditionStatus::False, Reason::RuleNotEnforced));
+        assert_eq!(seen.message, "NOT ENFORCED (Observe) next-year, Article V: would allow");
+    }
 }

@@ -10,9 +10,7 @@ use std::time::Duration;
 use kube::{Client, ResourceExt as _};
 
 use crate::api::reason::Reason;
-use crate::constitution::{
-    Effect, EffectBeginEvent, EffectEndEvent, Proposal, State, Target, TargetFact, WorkloadAction,
-};
+use crate::constitution::{Effect, EffectBeginEvent, EffectEndEvent, Proposal, Target, TargetFact, WorkloadAction};
 use crate::units::{Digest, LogIndex};
 
 use super::workload::{ChangeError, change, fact, read, shows};
@@ -45,7 +43,7 @@ enum Trace {
 /// Does the action if it did not happen yet, and records how it ended.
 pub(super) async fn carry_out(context: &Context, begun: &Begun<'_>) -> Result<(), Error> {
     let client = (context.seats)(&begun.begin.executor)?;
-    let effect = match tokio::time::timeout(DEADLINE, act(&client, &context.ledger.view().state, begun)).await {
+    let effect = match tokio::time::timeout(DEADLINE, act(&client, context, begun)).await {
         Ok(Ok(effect)) => effect,
         Ok(Err(error)) => return Err(Error::EffectPending(error)),
         Err(_) => return Err(Error::EffectPending(format!("no answer in {} s", DEADLINE.as_secs()))),
@@ -59,12 +57,18 @@ pub(super) async fn carry_out(context: &Context, begun: &Begun<'_>) -> Result<()
     Ok(())
 }
 
-async fn act(client: &Client, state: &State, begun: &Begun<'_>) -> Result<Effect, String> {
+async fn act(client: &Client, context: &Context, begun: &Begun<'_>) -> Result<Effect, String> {
     let object = read(client, begun.target).await.map_err(|e| e.to_string())?;
     let trace = match &object {
         None => Trace::Lost,
-        Some(object) => look(&fact(Some(object)), shows(object, begun.action, &begun.digest), &begun.begin.observed),
+        Some(object) => {
+            let shows =
+                shows(client, object, begun.target, begun.action, &begun.digest).await.map_err(|e| e.to_string())?;
+            look(&fact(Some(object)), shows, &begun.begin.observed)
+        }
     };
+    let view = context.ledger.view();
+    let veto = view.state.vetoed(&begun.digest, (context.clock)().into());
     let version = object.and_then(|o| o.resource_version());
     match trace {
         Trace::Done => Ok(Effect::Done(end(begun, Reason::EffectDone, begun.begin.summary.clone(), version))),
@@ -72,8 +76,8 @@ async fn act(client: &Client, state: &State, begun: &Begun<'_>) -> Result<Effect
             let message = format!("{} was changed or replaced before the action could be confirmed", begun.target);
             Ok(Effect::Failed(end(begun, Reason::EffectUnknown, message, version)))
         }
-        Trace::Untouched if let Some(index) = state.vetoed(&begun.digest) => {
-            let message = format!("it was vetoed (ledger entry {index}) before anything was done");
+        Trace::Untouched if let Some(veto) = veto => {
+            let message = format!("it was vetoed (ledger entry {}) before anything was done", veto.index);
             Ok(Effect::Failed(end(begun, Reason::Vetoed, message, version)))
         }
         Trace::Untouched => match change(client, begun.target, begun.action, &begun.digest).await {

@@ -55,7 +55,7 @@ async fn bring_into_force(
         match context.ledger.append(Proposal::Adopt(Box::new(value)), facts()).await?.reply {
             Reply::Done => {}
             Reply::Judged(decision) => return Ok(refused(Some(digest), &decision)),
-            Reply::JudgedBefore(..) | Reply::Begin(_) => return Err(Error::Reply),
+            Reply::JudgedBefore(..) | Reply::Begin(_) | Reply::Passed => return Err(Error::Reply),
         }
         tracing::info!(name = object.name_any(), %digest, "charter adopted");
     }

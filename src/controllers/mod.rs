@@ -6,6 +6,7 @@
 mod checkpoint;
 mod command;
 mod effect;
+mod isolation;
 mod manifest;
 mod status;
 mod sweep;
@@ -33,6 +34,7 @@ use crate::telemetry::Metrics;
 use crate::units::Digest;
 
 pub use checkpoint::{CheckpointWriter, keep_checkpoints};
+pub use isolation::end_isolations;
 pub use sweep::sweep;
 pub use watchdog::watchdog;
 

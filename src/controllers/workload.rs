@@ -12,6 +12,8 @@ use crate::api::v1alpha1::ContainerPatch;
 use crate::constitution::{Patch as Places, Target, TargetFact, TargetState, WorkloadAction, WorkloadKind};
 use crate::units::Digest;
 
+use super::isolation;
+
 /// Annotation in which the Deployment controller numbers ReplicaSets.
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
@@ -67,8 +69,15 @@ pub(super) fn fact(object: Option<&DynamicObject>) -> TargetFact {
 }
 
 /// Whether the target shows that this command's action happened.
-pub(super) fn shows(object: &DynamicObject, action: &WorkloadAction, digest: &Digest) -> bool {
-    match action {
+pub(super) async fn shows(
+    client: &Client,
+    object: &DynamicObject,
+    target: &Target,
+    action: &WorkloadAction,
+    digest: &Digest,
+) -> Result<bool, kube::Error> {
+    Ok(match action {
+        WorkloadAction::Isolate { .. } => isolation::exists(client, target, digest).await?,
         WorkloadAction::Scale { replicas } => {
             object.data.pointer("/spec/replicas").and_then(Value::as_u64) == Some((*replicas).into())
         }
@@ -80,7 +89,7 @@ pub(super) fn shows(object: &DynamicObject, action: &WorkloadAction, digest: &Di
         WorkloadAction::Rollback { .. } | WorkloadAction::Patch(_) => {
             object.annotations().get(CHANGED_BY_ANNOTATION) == Some(&digest.to_string())
         }
-    }
+    })
 }
 
 /// Changes the target; gives its resource version afterwards.
@@ -101,6 +110,10 @@ pub(super) async fn change(
         WorkloadAction::Restart => {
             let annotations = json!({RESTARTED_BY_ANNOTATION: digest.to_string()});
             patch(client, target, json!({"spec": {"template": {"metadata": {"annotations": annotations}}}})).await
+        }
+        WorkloadAction::Isolate { until } => {
+            let object = read(client, target).await?.ok_or_else(|| gone(target))?;
+            isolation::isolate(client, target, &object, digest, *until).await
         }
         WorkloadAction::Patch(places) => {
             let object = read(client, target).await?.ok_or_else(|| gone(target))?;

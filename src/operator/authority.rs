@@ -13,7 +13,10 @@ use kube::{Api, Client};
 use serde_json::json;
 
 use crate::admission::{Authority, AuthorityError, AuthorityStep, Leaf, Server};
-use crate::api::names::{CA_SECRET, CERTS_MANAGER, GOVERNED_WEBHOOK, GOVERNED_WEBHOOK_NAME, SYSTEM_NAMESPACE};
+use crate::api::names::{
+    CA_SECRET, CERTS_MANAGER, GATED_WEBHOOK, GATED_WEBHOOK_NAME, GOVERNED_WEBHOOK, GOVERNED_WEBHOOK_NAME,
+    SYSTEM_NAMESPACE,
+};
 use crate::store::Clock;
 use crate::telemetry::Metrics;
 use crate::units::UnixSeconds;
@@ -74,24 +77,26 @@ async fn keep_once(client: &Client, now: UnixSeconds) -> Result<(), CertificateE
     publish(client, &authority.bundle()).await
 }
 
-/// Owns `caBundle` by server-side apply, and nothing else of the configuration.
+/// Owns `caBundle` of both configurations by server-side apply, and nothing else of them.
 async fn publish(client: &Client, bundle: &str) -> Result<(), CertificateError> {
     let api: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
-    let Some(config) = api.get_opt(GOVERNED_WEBHOOK).await? else {
-        tracing::warn!("the webhook configuration {GOVERNED_WEBHOOK} is missing; install the chart again");
-        return Ok(());
-    };
-    let present = config.webhooks.iter().flatten().find(|w| w.name == GOVERNED_WEBHOOK_NAME);
-    if present.and_then(|w| w.client_config.ca_bundle.as_ref()).is_some_and(|b| b.0 == bundle.as_bytes()) {
-        return Ok(());
+    for (configuration, webhook) in [(GOVERNED_WEBHOOK, GOVERNED_WEBHOOK_NAME), (GATED_WEBHOOK, GATED_WEBHOOK_NAME)] {
+        let Some(present) = api.get_opt(configuration).await? else {
+            tracing::warn!(configuration, "the webhook configuration is missing; install the chart again");
+            continue;
+        };
+        let present = present.webhooks.iter().flatten().find(|w| w.name == webhook);
+        if present.and_then(|w| w.client_config.ca_bundle.as_ref()).is_some_and(|b| b.0 == bundle.as_bytes()) {
+            continue;
+        }
+        let patch = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": configuration},
+            "webhooks": [{"name": webhook, "clientConfig": {"caBundle": STANDARD.encode(bundle)}}],
+        });
+        api.patch(configuration, &PatchParams::apply(CERTS_MANAGER).force(), &Patch::Apply(&patch)).await?;
     }
-    let patch = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": GOVERNED_WEBHOOK},
-        "webhooks": [{"name": GOVERNED_WEBHOOK_NAME, "clientConfig": {"caBundle": STANDARD.encode(bundle)}}],
-    });
-    api.patch(GOVERNED_WEBHOOK, &PatchParams::apply(CERTS_MANAGER).force(), &Patch::Apply(&patch)).await?;
     Ok(())
 }
 

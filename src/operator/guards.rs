@@ -6,14 +6,14 @@
 use serde_json::{Value, json};
 
 use crate::api::names::{
-    CONTROLLER_ACCOUNT, GOVERNED_WEBHOOK, INSTALLATION_GUARD, LEDGER_GUARD, LEDGER_NAMESPACE, STATUS_GUARD,
-    SYSTEM_NAMESPACE, WEBHOOK_ACCOUNT,
+    CONTROLLER_ACCOUNT, GATE_ENABLED, GATE_GUARD, GATE_LABEL, GATED_WEBHOOK, GOVERNED_WEBHOOK, INSTALLATION_GUARD,
+    LEDGER_GUARD, LEDGER_NAMESPACE, STATUS_GUARD, SYSTEM_NAMESPACE, WEBHOOK_ACCOUNT,
 };
 use crate::api::{GROUP, GovernedKind};
 
 /// Every guard: the policies and their bindings.
 pub(super) fn guards() -> Vec<Value> {
-    [ledger(), status(), installation()].concat()
+    [ledger(), status(), installation(), gate_label()].concat()
 }
 
 /// The name of a service account as the API server knows it.
@@ -95,7 +95,7 @@ fn installation() -> Vec<Value> {
     });
     let kinds = GovernedKind::ALL.map(|kind| format!("'{}.{GROUP}'", kind.plural())).join(", ");
     let condition = format!(
-        "{OBJECT}.metadata.name in ['{GOVERNED_WEBHOOK}', {kinds}, '{SYSTEM_NAMESPACE}', '{LEDGER_NAMESPACE}']"
+        "{OBJECT}.metadata.name in ['{GOVERNED_WEBHOOK}', '{GATED_WEBHOOK}', {kinds}, '{SYSTEM_NAMESPACE}', '{LEDGER_NAMESPACE}']"
     );
     // The controller keeps the caBundle; RBAC lets it patch this one configuration only.
     let validation = format!(
@@ -104,4 +104,17 @@ fn installation() -> Vec<Value> {
     );
     let message = "this is part of Miax; it needs the verb `administer` on manifests.miax.dev";
     guard(INSTALLATION_GUARD, &constraints, &condition, &validation, message)
+}
+
+/// A namespace that opted in to the gate stays in: whoever works in it, or may change its labels, cannot take it out.
+fn gate_label() -> Vec<Value> {
+    let constraints = json!({"resourceRules": [resources("", "v1", &["namespaces"], &["UPDATE"])]});
+    let enabled = |object: &str| format!("{object}.metadata.?labels['{GATE_LABEL}'].orValue('') == '{GATE_ENABLED}'");
+    let validation = format!(
+        "{} || authorizer.group('{GROUP}').resource('manifests').check('administer').allowed()",
+        enabled("object")
+    );
+    let message =
+        "the namespace opted in to the gate of Miax; to take it out needs the verb `administer` on manifests.miax.dev";
+    guard(GATE_GUARD, &constraints, &enabled("oldObject"), &validation, message)
 }

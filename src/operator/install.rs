@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 
 use crate::api::names::{
-    CA_SECRET, CHECKPOINT_CONFIG_MAP, CONTROLLER_ACCOUNT, CONTROLLER_LEASE, GOVERNED_PATH, GOVERNED_WEBHOOK,
-    GOVERNED_WEBHOOK_NAME, INSTALLATION_GUARD, LEDGER_GUARD, LEDGER_NAMESPACE, LOG_KEY_SECRET, STATUS_GUARD,
-    SYSTEM_NAMESPACE, WEBHOOK_ACCOUNT, WEBHOOK_SERVICE, seat_account,
+    CA_SECRET, CHECKPOINT_CONFIG_MAP, CONTROLLER_ACCOUNT, CONTROLLER_LEASE, GATE_ENABLED, GATE_GUARD, GATE_LABEL,
+    GATED_PATH, GATED_WEBHOOK, GATED_WEBHOOK_NAME, GOVERNED_PATH, GOVERNED_WEBHOOK, GOVERNED_WEBHOOK_NAME,
+    INSTALLATION_GUARD, LEDGER_GUARD, LEDGER_NAMESPACE, LOG_KEY_SECRET, STATUS_GUARD, SYSTEM_NAMESPACE,
+    WEBHOOK_ACCOUNT, WEBHOOK_SERVICE, seat_account,
 };
 use crate::api::{GROUP, GovernedKind, VERSION};
 use crate::constitution::{WorkloadAction, WorkloadKind};
@@ -32,7 +33,7 @@ pub fn objects(url: Option<&str>, seats: &[String]) -> Vec<Value> {
 /// What keeps the constitution enforced: the guards and the webhook. The watchdog looks after it.
 pub(super) fn watched(url: Option<&str>) -> Vec<Value> {
     let mut all = guards();
-    all.push(webhook(url));
+    all.extend([governed(url), gated(url)]);
     all
 }
 
@@ -119,19 +120,20 @@ fn rights(seats: &[String]) -> Vec<Value> {
             None,
             &controller,
             &[
-                cluster_identity(),
+                // All of them: whether one has opted in to the gate, beside the cluster's identity.
+                rule("", &["namespaces"], &[], &["get"]),
                 rule(GROUP, &kinds, &[], &["get", "list", "watch"]),
                 rule(GROUP, &status, &[], &["patch"]),
                 rule(
                     "admissionregistration.k8s.io",
                     &["validatingwebhookconfigurations"],
-                    &[GOVERNED_WEBHOOK],
+                    &[GOVERNED_WEBHOOK, GATED_WEBHOOK],
                     &["get", "patch"],
                 ),
                 rule(
                     "admissionregistration.k8s.io",
                     &["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
-                    &[LEDGER_GUARD, STATUS_GUARD, INSTALLATION_GUARD],
+                    &[LEDGER_GUARD, STATUS_GUARD, INSTALLATION_GUARD, GATE_GUARD],
                     &["get"],
                 ),
             ],
@@ -169,6 +171,7 @@ fn seat_rules() -> Vec<Value> {
         rule("apps", &all, &[], &["get", "patch"]),
         rule("apps", &scalable, &[], &["patch"]),
         rule("apps", &["replicasets", "controllerrevisions"], &[], &["list"]),
+        rule("networking.k8s.io", &["networkpolicies"], &[], &["get", "create", "delete"]),
     ]
 }
 
@@ -215,32 +218,57 @@ fn flow_control() -> Vec<Value> {
     ]
 }
 
-fn webhook(url: Option<&str>) -> Value {
+/// A webhook configuration that fails closed.
+fn webhook(config: &str, name: &str, path: &str, url: Option<&str>, rules: &Value, more: &Value) -> Value {
     let client = match url {
-        Some(url) => json!({"url": format!("{}{GOVERNED_PATH}", url.trim_end_matches('/'))}),
-        None => json!({
-            "service": {"name": WEBHOOK_SERVICE, "namespace": SYSTEM_NAMESPACE, "path": GOVERNED_PATH, "port": 443},
-        }),
+        Some(url) => json!({"url": format!("{}{path}", url.trim_end_matches('/'))}),
+        None => json!({"service": {"name": WEBHOOK_SERVICE, "namespace": SYSTEM_NAMESPACE, "path": path, "port": 443}}),
     };
+    let mut webhook = json!({
+        "name": name,
+        "admissionReviewVersions": ["v1"],
+        "clientConfig": client,
+        "failurePolicy": "Fail",
+        "matchPolicy": "Equivalent",
+        "sideEffects": "NoneOnDryRun",
+        "timeoutSeconds": 3,
+        "rules": [rules],
+    });
+    if let (Some(map), Some(more)) = (webhook.as_object_mut(), more.as_object()) {
+        map.extend(more.clone());
+    }
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": GOVERNED_WEBHOOK},
-        "webhooks": [{
-            "name": GOVERNED_WEBHOOK_NAME,
-            "admissionReviewVersions": ["v1"],
-            "clientConfig": client,
-            "failurePolicy": "Fail",
-            "matchPolicy": "Equivalent",
-            "sideEffects": "NoneOnDryRun",
-            "timeoutSeconds": 3,
-            "rules": [{
-                "apiGroups": [GROUP],
-                "apiVersions": [VERSION],
-                "operations": ["CREATE", "UPDATE", "DELETE"],
-                "resources": GovernedKind::ALL.map(GovernedKind::plural),
-                "scope": "*",
-            }],
-        }],
+        "metadata": {"name": config},
+        "webhooks": [webhook],
     })
+}
+
+fn governed(url: Option<&str>) -> Value {
+    let rules = json!({
+        "apiGroups": [GROUP],
+        "apiVersions": [VERSION],
+        "operations": ["CREATE", "UPDATE", "DELETE"],
+        "resources": GovernedKind::ALL.map(GovernedKind::plural),
+        "scope": "*",
+    });
+    webhook(GOVERNED_WEBHOOK, GOVERNED_WEBHOOK_NAME, GOVERNED_PATH, url, &rules, &json!({}))
+}
+
+/// Workloads of namespaces that opted in, never those of Kubernetes or our own. Subresources (scale, status) are left out on
+/// purpose: docs/reference/coverage.md says why for each.
+fn gated(url: Option<&str>) -> Value {
+    let rules = json!({
+        "apiGroups": ["apps"],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": WorkloadKind::ALL.map(WorkloadKind::plural),
+        "scope": "Namespaced",
+    });
+    let selector = json!({"namespaceSelector": {"matchExpressions": [
+        {"key": GATE_LABEL, "operator": "In", "values": [GATE_ENABLED]},
+        {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", SYSTEM_NAMESPACE, LEDGER_NAMESPACE]},
+    ]}});
+    webhook(GATED_WEBHOOK, GATED_WEBHOOK_NAME, GATED_PATH, url, &rules, &selector)
 }

@@ -23,8 +23,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::{Server, Snapshot, Webhook, WorkloadCache, router};
-use crate::api::names::{SYSTEM_NAMESPACE, seat_account};
-use crate::controllers::{CheckpointWriter, Context, SeatClients, keep_checkpoints, sweep, watchdog};
+use crate::api::names::executor_account;
+use crate::controllers::{CheckpointWriter, Context, SeatClients, end_isolations, keep_checkpoints, sweep, watchdog};
 use crate::ledger::{Checkpoint, Head, LogTrust};
 use crate::store::{Clock, ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow};
 use crate::telemetry::{LedgerNumbers, Metrics, Readiness, init_logging, probes};
@@ -187,8 +187,7 @@ async fn load_config(kubeconfig: Option<&Path>) -> Result<Config, Error> {
 fn seat_clients(config: Config) -> SeatClients {
     Arc::new(move |organ| {
         let mut config = config.clone();
-        let user = format!("system:serviceaccount:{SYSTEM_NAMESPACE}:{}", seat_account(organ));
-        let value = HeaderValue::from_str(&user).map_err(|e| kube::Error::Service(e.into()))?;
+        let value = HeaderValue::from_str(&executor_account(organ)).map_err(|e| kube::Error::Service(e.into()))?;
         config.headers.push((HeaderName::from_static("impersonate-user"), value));
         Client::try_from(config)
     })
@@ -207,6 +206,8 @@ fn numbers(ledger: &Ledger, now: UnixSeconds) -> LedgerNumbers {
         charter_expires: view.state.charter(now).map(|c| c.expires_at),
         obligations: u64::try_from(view.state.obligations().count()).unwrap_or(u64::MAX),
         obligation_due: view.state.obligations().map(|o| o.due).min(),
+        held: u64::try_from(view.state.held().count()).unwrap_or(u64::MAX),
+        frozen: u64::try_from(view.state.freezes(now).count()).unwrap_or(u64::MAX),
     }
 }
 
@@ -328,7 +329,8 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     let controllers = tokio::spawn(crate::controllers::run(context.clone(), stopped));
     tokio::spawn(authority::keep_authority(base.client.clone(), base.clock.clone()));
     tokio::spawn(keep_checkpoints(checkpoints));
-    tokio::spawn(sweep(context));
+    tokio::spawn(sweep(context.clone()));
+    tokio::spawn(end_isolations(context));
     tokio::spawn(watchdog(base.client.clone(), install::watched(None), base.metrics.clone()));
     let result = tokio::select! {
         result = asked_to_end() => result,

@@ -9,6 +9,7 @@ use prometheus::{
 
 use crate::api::GovernedKind;
 use crate::api::reason::{Reason, ReasonClass};
+use crate::constitution::WorkloadKind;
 use crate::units::UnixSeconds;
 
 /// Seconds; the webhook's budget is one.
@@ -19,6 +20,8 @@ pub struct Metrics {
     registry: Registry,
     decisions: IntCounterVec,
     admission: HistogramVec,
+    gate: IntCounterVec,
+    gate_duration: HistogramVec,
     reconciles: IntCounterVec,
     reconcile: HistogramVec,
     certificate: IntGauge,
@@ -26,6 +29,8 @@ pub struct Metrics {
     guards_broken: IntGauge,
     obligations: IntGauge,
     obligation_due: IntGauge,
+    held: IntGauge,
+    frozen: IntGauge,
     ledger_entries: IntGauge,
     ledger_whole: IntGauge,
     ledger_written: IntCounterVec,
@@ -53,10 +58,14 @@ pub struct LedgerNumbers {
     pub ambiguous: u64,
     /// When the charter in force ends.
     pub charter_expires: Option<UnixSeconds>,
-    /// How many post-mortems are owed.
+    /// How many post-mortems and acknowledgements are owed.
     pub obligations: u64,
     /// When the first of them is due.
     pub obligation_due: Option<UnixSeconds>,
+    /// How many commands wait for people.
+    pub held: u64,
+    /// How many namespaces are frozen.
+    pub frozen: u64,
 }
 
 impl Metrics {
@@ -93,6 +102,14 @@ impl Metrics {
                 ),
                 &["kind"],
             )?,
+            gate: counter(
+                opts!("miax_gate_reviews_total", "Reviews of workloads in gated namespaces, dry runs included."),
+                &["kind", "decision"],
+            )?,
+            gate_duration: histogram(
+                histogram_opts!("miax_gate_duration_seconds", "Time from a review of a workload to its answer."),
+                &["kind"],
+            )?,
             reconciles: counter(opts!("miax_reconcile_total", "Reconciles, by how they ended."), &["kind", "result"])?,
             reconcile: histogram(
                 histogram_opts!("miax_reconcile_duration_seconds", "Time of one reconcile."),
@@ -117,11 +134,13 @@ impl Metrics {
                 "miax_guards_broken",
                 "Guards and webhook configurations of Miax that are gone or weakened; on the leading controller.",
             )?,
-            obligations: gauge("miax_obligations", "Post-mortems that are owed.")?,
+            obligations: gauge("miax_obligations", "Post-mortems and acknowledgements that are owed.")?,
             obligation_due: gauge(
                 "miax_obligation_due_timestamp_seconds",
-                "When the first post-mortem is due, in seconds since 1970; 0 when none is owed.",
+                "When the first of them is due, in seconds since 1970; 0 when none is owed.",
             )?,
+            held: gauge("miax_commands_held", "Commands that wait in the cluster for people to sign them.")?,
+            frozen: gauge("miax_namespaces_frozen", "Namespaces that are frozen.")?,
             ledger_entries: gauge("miax_ledger_entries", "Entries in the ledger, as this replica sees it.")?,
             ledger_whole: gauge(
                 "miax_ledger_whole",
@@ -144,6 +163,12 @@ impl Metrics {
                 let _ = self.reconciles.with_label_values(&[kind.kind(), result]);
             }
         }
+        for kind in WorkloadKind::ALL {
+            let _ = self.gate_duration.with_label_values(&[kind.as_str()]);
+            for decision in [ALLOW, DENY] {
+                let _ = self.gate.with_label_values(&[kind.as_str(), decision]);
+            }
+        }
         for what in ["entries", "blocks", "conflicts", "ambiguous"] {
             let _ = self.ledger_written.with_label_values(&[what]);
         }
@@ -153,6 +178,12 @@ impl Metrics {
     pub fn decided(&self, kind: GovernedKind, reason: Reason, took: Duration) {
         self.decisions.with_label_values(&[kind.kind(), decision_word(reason), reason.as_str()]).inc();
         self.admission.with_label_values(&[kind.kind()]).observe(took.as_secs_f64());
+    }
+
+    /// Counts a review of a workload.
+    pub fn gated(&self, kind: WorkloadKind, allowed: bool, took: Duration) {
+        self.gate.with_label_values(&[kind.as_str(), if allowed { ALLOW } else { DENY }]).inc();
+        self.gate_duration.with_label_values(&[kind.as_str()]).observe(took.as_secs_f64());
     }
 
     /// Counts a reconcile.
@@ -183,7 +214,11 @@ impl Metrics {
             charter_expires,
             obligations,
             obligation_due,
+            held,
+            frozen,
         } = numbers;
+        self.held.set(i64::try_from(held).unwrap_or(i64::MAX));
+        self.frozen.set(i64::try_from(frozen).unwrap_or(i64::MAX));
         self.ledger_entries.set(i64::try_from(size).unwrap_or(i64::MAX));
         self.ledger_whole.set(i64::from(whole));
         self.charter.set(charter_expires.map_or(0, UnixSeconds::get));
@@ -218,10 +253,14 @@ impl Metrics {
     }
 }
 
+/// Values of the label `decision`.
+const ALLOW: &str = "allow";
+const DENY: &str = "deny";
+
 fn decision_word(reason: Reason) -> &'static str {
     match reason.class() {
-        ReasonClass::Allowed => "allow",
-        ReasonClass::Refused | ReasonClass::Malformed | ReasonClass::Unable => "deny",
+        ReasonClass::Allowed => ALLOW,
+        ReasonClass::Refused | ReasonClass::Malformed | ReasonClass::Unable => DENY,
     }
 }
 

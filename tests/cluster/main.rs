@@ -5,6 +5,7 @@
 mod actions;
 mod amendments;
 mod faults;
+mod gate;
 mod guards;
 mod inputs;
 mod load;

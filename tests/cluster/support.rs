@@ -2,7 +2,7 @@
 
 use miax_cluster::{ControlPlane, ControlPlaneBuilder, Output, eventually};
 use miax_stage::{Binaries, Options, Stage};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) const APPROVALS: [(&str, &str); 3] = [("frank", "SRE"), ("dana", "TCC"), ("alma", "ALPHA")];
 
@@ -46,6 +46,54 @@ pub(crate) fn approve(stage: &Stage, file: &str) {
     for (name, seat) in APPROVALS {
         organisation.sign("approve", file, name, seat).expect("approved");
     }
+}
+
+/// Writes a command of this action, authored by the first and approved by the others, valid for an hour.
+pub(crate) fn command(
+    stage: &Stage,
+    (namespace, name): (&str, &str),
+    action: &Value,
+    people: &[(&str, &str)],
+) -> String {
+    let object = json!({
+        "apiVersion": "miax.dev/v1alpha1",
+        "kind": "ControlCommand",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "audience": ["demo"], "action": action, "impact": "Normal", "reason": "test", "expiresAt": from_now(3600),
+            "signatures": [],
+        },
+    });
+    let file = format!("{name}.json");
+    std::fs::write(stage.file(&file), object.to_string()).expect("written");
+    for (i, (who, seat)) in people.iter().enumerate() {
+        let verb = if i == 0 { "sign" } else { "approve" };
+        stage.organisation().sign(verb, &file, who, seat).expect("signed");
+    }
+    file
+}
+
+/// A time so many seconds from now, as documents write it.
+#[expect(clippy::disallowed_methods, reason = "the cluster has the same clock")]
+pub(crate) fn from_now(seconds: u64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let at = i64::try_from(now + seconds).expect("a time");
+    miax::units::UnixSeconds::new(at).to_string()
+}
+
+/// Submits a command and waits for its effect.
+#[track_caller]
+pub(crate) fn takes_effect(stage: &Stage, (namespace, name): (&str, &str), file: &str) {
+    accepts(stage, file);
+    let done = stage.wait_for(&format!("controlcommand/{name}"), &["-n", namespace], "Succeeded");
+    assert!(done.is_ok(), "{name}: {}", stage.controller.log());
+}
+
+/// The digest of a document.
+pub(crate) fn digest(stage: &Stage, file: &str) -> String {
+    let text = stage.cli().run(&["show", "-f", file, "-o", "json"]).expect("shown");
+    let value: Value = serde_json::from_str(&text).expect("json");
+    value["digest"].as_str().expect("digest").to_owned()
 }
 
 pub(crate) fn scale(replicas: &str) -> Vec<&str> {

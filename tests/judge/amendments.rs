@@ -21,7 +21,7 @@ fn adopt(object: &Value, state: &mut State) -> Option<Reason> {
     apply(state, &outcome.events);
     match outcome.reply {
         Reply::Judged(decision) => Some(decision.reason()),
-        Reply::Done | Reply::Begin(_) | Reply::JudgedBefore(..) => None,
+        Reply::Done | Reply::Passed | Reply::Begin(_) | Reply::JudgedBefore(..) => None,
     }
 }
 

@@ -38,7 +38,7 @@ fn take(proposal: &Proposal, state: &mut State, facts: &Facts) -> Option<Reason>
     apply(state, &outcome.events);
     match outcome.reply {
         Reply::Judged(decision) => Some(decision.reason()),
-        Reply::Done | Reply::Begin(_) | Reply::JudgedBefore(..) => None,
+        Reply::Done | Reply::Passed | Reply::Begin(_) | Reply::JudgedBefore(..) => None,
     }
 }
 

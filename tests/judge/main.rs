@@ -2,11 +2,18 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod acts;
 mod amendments;
 mod charters;
 mod commands;
+mod delegation;
 mod emergency;
+mod government;
+#[path = "../shared/hardware_key.rs"]
+mod hardware_key;
+mod hold;
 mod laws;
 mod model;
 mod org;
 mod oversight;
+mod routing;

@@ -153,7 +153,7 @@ impl World {
                 self.model.stages.insert(id, Stage::Running(at));
             }
             Reply::Judged(decision) => assert_eq!(decision.reason(), expected, "c{id}"),
-            Reply::Done | Reply::JudgedBefore(..) => unreachable!("a begin is begun or judged"),
+            Reply::Done | Reply::Passed | Reply::JudgedBefore(..) => unreachable!("a begin is begun or judged"),
         }
     }
 

@@ -155,8 +155,12 @@ pub fn draft(impact: &str) -> Value {
     })
 }
 
-/// A signature over the object as it is.
-pub fn signature(object: &Value, key: &SigningKey, name: &str, verb: Verb, seat: &str, at: UnixSeconds) -> Value {
+/// The bytes that an approval of the object at [`NOW`] is over.
+pub fn statement_of(object: &Value, name: &str, seat: &str) -> Vec<u8> {
+    signed_bytes(object, name, Verb::Approve, seat, *NOW)
+}
+
+fn signed_bytes(object: &Value, name: &str, verb: Verb, seat: &str, at: UnixSeconds) -> Vec<u8> {
     let kind = GovernedKind::from_kind(object["kind"].as_str().expect("kind")).expect("governed");
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
     let subject = Subject::new(kind.plural(), namespace, object["metadata"]["name"].as_str().expect("name"));
@@ -172,7 +176,12 @@ pub fn signature(object: &Value, key: &SigningKey, name: &str, verb: Verb, seat:
         signed_at: at,
         comment: None,
     };
-    let (format, value) = key.sign(&statement.signed_bytes().expect("bytes")).expect("signed");
+    statement.signed_bytes().expect("bytes")
+}
+
+/// A signature over the object as it is.
+pub fn signature(object: &Value, key: &SigningKey, name: &str, verb: Verb, seat: &str, at: UnixSeconds) -> Value {
+    let (format, value) = key.sign(&signed_bytes(object, name, verb, seat, at)).expect("signed");
     json!({
         "principal": name, "verb": verb.as_str(), "seat": seat, "signedAt": at.to_string(),
         "key": key.public().expect("public").id().as_str(), "format": format.as_str(), "value": value,

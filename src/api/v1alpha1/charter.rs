@@ -129,8 +129,11 @@ pub struct Delegation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Route {
-    /// The signal, for example `ControlCommand`.
-    #[schemars(length(min = 1, max = 63), regex(pattern = NAME_PATTERN))]
+    /// The signal.
+    #[schemars(extend("enum" = [
+        "PolicyManifest", "SchemaDeploy", "TelemetryStream", "AlertIncident", "ControlCommand", "ExtensionRequest",
+        "FileIngest", "AuditEntry",
+    ]))]
     pub signal: String,
     /// Organs that may originate it.
     #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
@@ -180,6 +183,25 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 16), regex(pattern = "^[0-9]+[smhd]$"))]
     pub post_mortem_within: Option<String>,
+    /// For Override: how soon after it the highest organ must have acknowledged it, for example `24h`. While one is overdue,
+    /// the rule allows nothing more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 16), regex(pattern = "^[0-9]+[smhd]$"))]
+    pub acknowledge_within: Option<String>,
+    /// `Enforce` (the default), `Warn` or `Observe`. With the last two the rule decides nothing and only tells what it would
+    /// refuse; a command needs a rule that is enforced beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Enforce", "Warn", "Observe"]))]
+    pub mode: Option<String>,
+    /// `Refuse` (the default) or `Hold`: whether a command that only waits for people is refused, or stored without effect
+    /// until they have signed in the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["Refuse", "Hold"]))]
+    pub pending: Option<String>,
+    /// For Override: the organs whose decisions may be overridden.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub overrides: Vec<String>,
 }
 
 /// What a rule is about: commands by action, or manifests by body. Both are never matched by one rule.

@@ -1,19 +1,21 @@
 //! Version `v1alpha1` of the kinds.
 
+mod action;
 mod charter;
 mod control_command;
 mod manifest;
 mod signature;
 
+pub use action::{
+    AcknowledgeIncidentAction, AcknowledgeOverrideAction, Action, ContainerPatch, EnvPatch, FreezeAction,
+    IsolateAction, OverrideAction, PatchAction, RatifyAmendmentAction, RestartAction, ReviewAction, RevokeKeyAction,
+    RollbackAction, ScaleAction, TargetRef, ThawAction, VetoAction, WaiveAction,
+};
 pub use charter::{
     Charter, Cluster, Delegation, Floor, ImpactFloor, KeySpec, Organ, Principal, Requirement, Route, Rule, RuleMatch,
     Waiver,
 };
-pub use control_command::{
-    Action, ContainerPatch, ControlCommand, ControlCommandSpec, ControlCommandStatus, EnvPatch, PatchAction,
-    Precondition, RatifyAmendmentAction, RestartAction, ReviewAction, RevokeKeyAction, RollbackAction, ScaleAction,
-    TargetRef, VetoAction,
-};
+pub use control_command::{ControlCommand, ControlCommandSpec, ControlCommandStatus, Precondition};
 pub use manifest::{Manifest, ManifestBody, ManifestSpec, ManifestStatus};
 pub use signature::Signature;
 

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::constitution::{
-    Amount, Charter, Delegation, FilledBy, Floor, Impact, Manifest, Principal, Requirement, Route, Rule, Scope,
+    Amount, Charter, Delegation, FilledBy, Floor, Impact, Manifest, Pending, Principal, Requirement, Route, Rule, Scope,
 };
+
+use crate::units::Seconds;
 
 use super::super::files::read_charter;
 use super::super::output::{Answer, Failure, Format, one_line, print};
@@ -90,11 +92,11 @@ fn set_changed(list: &mut Vec<String>, what: &str, old: &BTreeSet<String>, new: 
 }
 
 /// What left, what came, and what `inside` says about that which stayed.
-fn named<T>(
+fn named<K: Ord + std::fmt::Display, T>(
     list: &mut Vec<String>,
     what: &str,
-    old: &BTreeMap<String, T>,
-    new: &BTreeMap<String, T>,
+    old: &BTreeMap<K, T>,
+    new: &BTreeMap<K, T>,
     describe: impl Fn(&T) -> String,
     inside: impl Fn(&mut Vec<String>, &str, &T, &T),
 ) {
@@ -197,4 +199,22 @@ fn rule_changed(list: &mut Vec<String>, what: &str, old: &Rule, new: &Rule) {
     changed(list, &format!("{what}, authors"), &words(&old.authors), &words(&new.authors));
     changed(list, &format!("{what}, needs"), &needs(old), &needs(new));
     changed(list, &format!("{what}, longest validity"), &longest(old), &longest(new));
+    let period = |period: Option<Seconds>| period.map_or_else(|| "none".to_owned(), |p| p.to_string());
+    for (name, before, after) in [
+        ("ratify within", old.ratify_within, new.ratify_within),
+        ("post-mortem within", old.post_mortem_within, new.post_mortem_within),
+        ("acknowledge within", old.acknowledge_within, new.acknowledge_within),
+    ] {
+        changed(list, &format!("{what}, {name}"), &period(before), &period(after));
+    }
+    changed(list, &format!("{what}, mode"), &old.mode.as_str(), &new.mode.as_str());
+    changed(list, &format!("{what}, while people are missing"), &pending(old), &pending(new));
+    changed(list, &format!("{what}, overrides"), &words(&old.overrides), &words(&new.overrides));
+}
+
+fn pending(rule: &Rule) -> &'static str {
+    match rule.pending {
+        Pending::Refuse => "refuse",
+        Pending::Hold => "hold",
+    }
 }

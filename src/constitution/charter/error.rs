@@ -47,6 +47,15 @@ pub enum CharterError {
         /// The fingerprint.
         key: String,
     },
+    /// A rule for Override does not say how it is bounded.
+    #[error(
+        "rule `{rule}` matches Override; say with overrides whose decisions, and with acknowledgeWithin how soon the override \
+         is looked at, for example 24h"
+    )]
+    OverrideBounds {
+        /// Which rule.
+        rule: String,
+    },
     /// A requirement is neither a seat with a count nor a pool with a count or a fraction.
     #[error("rule `{rule}`: a requirement is `seat` with `count`, or `pool` with `count` or `fraction`, nothing else")]
     RequirementShape {

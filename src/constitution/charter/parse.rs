@@ -7,9 +7,9 @@ use crate::trust::{KeyType, PublicKey};
 use crate::units::UnixSeconds;
 
 use super::super::action::Action;
+use super::parse_rule::parse_rule;
 use super::{
-    Amount, CHARTER, COMMAND_SIGNAL, Charter, CharterError, Delegation, EMERGENCY_CHARTER, FilledBy, Floor, Impact,
-    Principal, PrincipalKind, Priority, Requirement, Route, Rule, Scope,
+    Charter, CharterError, Delegation, Floor, Impact, Principal, PrincipalKind, Priority, Route, Rule, Signal,
 };
 
 impl TryFrom<&api::Charter> for Charter {
@@ -62,14 +62,14 @@ impl TryFrom<&api::Charter> for Charter {
     }
 }
 
-fn unique<V>(
+fn unique<K: Ord + ToString, V>(
     place: &'static str,
-    items: impl IntoIterator<Item = (String, V)>,
-) -> Result<BTreeMap<String, V>, CharterError> {
+    items: impl IntoIterator<Item = (K, V)>,
+) -> Result<BTreeMap<K, V>, CharterError> {
     let mut map = BTreeMap::new();
     for (name, value) in items {
         if map.contains_key(&name) {
-            return Err(CharterError::DuplicateName { place, name });
+            return Err(CharterError::DuplicateName { place, name: name.to_string() });
         }
         map.insert(name, value);
     }
@@ -88,9 +88,9 @@ fn parse_organs(raw: &[api::Organ]) -> Result<BTreeMap<String, u32>, CharterErro
     unique("organs", raw.iter().map(rank).collect::<Result<Vec<_>, _>>()?)
 }
 
-type Organs = BTreeMap<String, u32>;
+pub(super) type Organs = BTreeMap<String, u32>;
 
-fn known(place: &str, names: &[String], organs: &Organs) -> Result<BTreeSet<String>, CharterError> {
+pub(super) fn known(place: &str, names: &[String], organs: &Organs) -> Result<BTreeSet<String>, CharterError> {
     if let Some(organ) = names.iter().find(|n| !organs.contains_key(*n)) {
         return Err(CharterError::UnknownOrgan { place: place.to_owned(), organ: organ.clone() });
     }
@@ -160,7 +160,7 @@ fn parse_delegation(
     })
 }
 
-fn parse_route(raw: &api::Route, organs: &Organs) -> Result<(String, Route), CharterError> {
+fn parse_route(raw: &api::Route, organs: &Organs) -> Result<(Signal, Route), CharterError> {
     let api::Route { signal, from, to, channel: _, priority } = raw;
     let place = format!("route `{signal}`");
     if from.is_empty() || to.is_empty() {
@@ -180,10 +180,15 @@ fn parse_route(raw: &api::Route, organs: &Organs) -> Result<(String, Route), Cha
         }
     };
     known(&place, to, organs)?;
-    Ok((signal.clone(), Route { from: known(&place, from, organs)?, to: to.clone(), priority }))
+    let signal = Signal::parse(signal).ok_or_else(|| CharterError::Choice {
+        place: "routing".to_owned(),
+        value: signal.clone(),
+        allowed: Signal::CHOICES,
+    })?;
+    Ok((signal, Route { from: known(&place, from, organs)?, to: to.clone(), priority }))
 }
 
-fn parse_impact(place: &str, text: &str) -> Result<Impact, CharterError> {
+pub(super) fn parse_impact(place: &str, text: &str) -> Result<Impact, CharterError> {
     Impact::parse(text).ok_or_else(|| CharterError::Choice {
         place: place.to_owned(),
         value: text.to_owned(),
@@ -191,13 +196,11 @@ fn parse_impact(place: &str, text: &str) -> Result<Impact, CharterError> {
     })
 }
 
-fn parse_actions(place: &str, names: &[String]) -> Result<BTreeSet<String>, CharterError> {
+pub(super) fn parse_actions(place: &str, names: &[String]) -> Result<BTreeSet<String>, CharterError> {
     match names.iter().find(|n| !Action::NAMES.contains(&n.as_str())) {
-        Some(value) => Err(CharterError::Choice {
-            place: place.to_owned(),
-            value: value.clone(),
-            allowed: "Scale, Restart, Rollback, Patch, RevokeKey, Veto, Review, RatifyAmendment",
-        }),
+        Some(value) => {
+            Err(CharterError::Choice { place: place.to_owned(), value: value.clone(), allowed: Action::CHOICES })
+        }
         None => Ok(names.iter().cloned().collect()),
     }
 }
@@ -219,111 +222,4 @@ fn parse_floor(raw: &api::Floor) -> Result<Floor, CharterError> {
         impact: impact.as_deref().map_or(Ok(Impact::Normal), |i| parse_impact("floors", i))?,
         min_persons,
     })
-}
-
-fn parse_rule(raw: &api::Rule, organs: &Organs, routes: &BTreeMap<String, Route>) -> Result<Rule, CharterError> {
-    let api::Rule { name, article, match_, author, require, max_validity, ratify_within, post_mortem_within } = raw;
-    let place = format!("rule `{name}`");
-    let scope = parse_scope(&place, match_)?;
-    let authors = match (&scope, author.is_empty()) {
-        (_, false) => known(&place, author, organs)?,
-        (Scope::Commands { .. }, true) => routes.get(COMMAND_SIGNAL).map(|r| r.from.clone()).unwrap_or_default(),
-        (Scope::Manifests(_), true) => BTreeSet::new(),
-    };
-    if authors.is_empty() {
-        return Err(CharterError::Empty { place: format!("{place}: author") });
-    }
-    if require.is_empty() {
-        return Err(CharterError::Empty { place: format!("{place}: require") });
-    }
-    let require = require.iter().map(|r| parse_requirement(name, r, organs)).collect::<Result<_, _>>()?;
-    let period = |text: &Option<String>| {
-        let wrong = |source| CharterError::Validity { rule: name.clone(), source };
-        text.as_deref().map(str::parse).transpose().map_err(wrong)
-    };
-    let (max_validity, post_mortem_within) = (period(max_validity)?, period(post_mortem_within)?);
-    let ratify_within = period(ratify_within)?;
-    if ratify_within.is_none() && matches!(&scope, Scope::Manifests(bodies) if bodies.contains(EMERGENCY_CHARTER)) {
-        return Err(CharterError::RatifyWithin { rule: name.clone() });
-    }
-    Ok(Rule {
-        name: name.clone(),
-        article: article.clone(),
-        scope,
-        authors,
-        require,
-        max_validity,
-        ratify_within,
-        post_mortem_within,
-    })
-}
-
-fn parse_scope(place: &str, raw: &api::RuleMatch) -> Result<Scope, CharterError> {
-    let api::RuleMatch { actions, manifests, impact, namespaces } = raw;
-    let impact = impact.as_deref().map(|i| parse_impact(place, i)).transpose()?;
-    match (actions.is_empty(), manifests.is_empty()) {
-        (false, true) => Ok(Scope::Commands {
-            actions: parse_actions(place, actions)?,
-            impact,
-            namespaces: namespaces.iter().cloned().collect(),
-        }),
-        (true, false) if impact.is_none() && namespaces.is_empty() => {
-            match manifests.iter().find(|m| ![CHARTER, EMERGENCY_CHARTER].contains(&m.as_str())) {
-                Some(value) => Err(CharterError::Choice {
-                    place: place.to_owned(),
-                    value: value.clone(),
-                    allowed: "the manifest bodies: charter, emergencyCharter",
-                }),
-                None => Ok(Scope::Manifests(manifests.iter().cloned().collect())),
-            }
-        }
-        _ => Err(CharterError::Empty { place: format!("{place}: match needs either actions or manifests") }),
-    }
-}
-
-fn parse_requirement(rule: &str, raw: &api::Requirement, organs: &Organs) -> Result<Requirement, CharterError> {
-    let api::Requirement { seat, pool, count, fraction, by, require_hardware } = raw;
-    let shape = || CharterError::RequirementShape { rule: rule.to_owned() };
-    let place = format!("rule `{rule}`");
-    let by = match by.as_deref() {
-        None | Some("Person") => FilledBy::Person,
-        Some("Any") => FilledBy::Any,
-        Some(other) => {
-            return Err(CharterError::Choice { place, value: other.to_owned(), allowed: "Person, Any" });
-        }
-    };
-    let seats = match (seat, pool.is_empty()) {
-        (Some(seat), true) => known(&place, std::slice::from_ref(seat), organs)?,
-        (None, false) => known(&place, pool, organs)?,
-        _ => return Err(shape()),
-    };
-    let amount = match (count, fraction, seat.is_some()) {
-        (Some(count), None, _) => match u32::try_from(*count) {
-            Ok(count @ 1..) => Amount::Count(count),
-            _ => return Err(CharterError::Threshold { rule: rule.to_owned(), value: count.to_string() }),
-        },
-        (None, Some(fraction), false) => parse_fraction(rule, fraction)?,
-        _ => return Err(shape()),
-    };
-    let hardware = match require_hardware {
-        None => false,
-        Some(true) => true,
-        // A second spelling of the same would be another document with the same meaning.
-        Some(false) => {
-            let value = "requireHardware: false".to_owned();
-            return Err(CharterError::Choice { place, value, allowed: "requireHardware: true, or no such field" });
-        }
-    };
-    Ok(Requirement { seats, amount, by, hardware })
-}
-
-fn parse_fraction(rule: &str, text: &str) -> Result<Amount, CharterError> {
-    let wrong = || CharterError::Threshold { rule: rule.to_owned(), value: text.to_owned() };
-    let (above, below) = text.split_once('/').ok_or_else(wrong)?;
-    let digits = |t: &str| t.bytes().all(|c| c.is_ascii_digit()).then(|| t.parse::<u32>().ok()).flatten();
-    let (numerator, denominator) = (digits(above).ok_or_else(wrong)?, digits(below).ok_or_else(wrong)?);
-    if numerator == 0 || numerator > denominator {
-        return Err(wrong());
-    }
-    Ok(Amount::Fraction { numerator, denominator })
 }

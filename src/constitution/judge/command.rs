@@ -6,16 +6,19 @@ use serde_json::Value;
 
 use crate::api::reason::Reason;
 use crate::trust::{Keyring as _, Verb};
+use crate::units::UnixSeconds;
 
-use super::super::action::{Action, StateAction};
-use super::super::charter::{Charter, Rule, Scope};
+use super::super::action::{Action, FREEZE, StateAction};
+use super::super::charter::{Charter, Mode, Pending, Rule, Scope};
 use super::super::command::Command;
 use super::super::decision::Finding;
 use super::super::document::DocumentError;
 use super::super::facts::Facts;
-use super::super::rules::{audience, consumed, floors, overdue, state_action, target, vetoed, window};
+use super::super::rules::{
+    Case, audience, consumed, effect_ahead, floors, overdue, route, state_action, target, vetoed, window,
+};
 use super::super::state::{InForce, Lifetime, State};
-use super::{Judged, check_signatures};
+use super::{Judged, advise, check_signatures};
 
 pub(in super::super) fn judge_command(object: &Value, state: &State, facts: &Facts) -> Judged {
     let command = match Command::read(object) {
@@ -32,36 +35,91 @@ pub(in super::super) fn judge_command(object: &Value, state: &State, facts: &Fac
     let mut findings: Vec<Finding> = Vec::new();
     findings.extend(consumed(&document.digest, state));
     findings.extend(window(document, facts.now));
+    findings.extend(effect_ahead(&command.action, facts.now));
     findings.extend(audience(document, charter, &facts.cluster_uid));
     if in_force.lifetime(facts.now) == Lifetime::Ended {
         let message = format!("the charter in force expired at {}; adopt its next version", in_force.expires_at);
         findings.push(DocumentError::new(Reason::CharterExpired, message).into());
     }
-    findings.extend(vetoed(&document.digest, state));
+    findings.extend(vetoed(&document.digest, state, facts.now));
     findings.extend(target(&command, &facts.target));
     let own_key = own_key_rule(&command, charter);
-    let rules = own_key.as_ref().map_or_else(|| command_rules(&command, charter), |rule| vec![rule]);
+    let matching = own_key.as_ref().map_or_else(|| command_rules(&command, charter), |rule| vec![rule]);
+    let (mut rules, advisory): (Vec<&Rule>, Vec<&Rule>) = matching.into_iter().partition(|r| r.mode == Mode::Enforce);
     if rules.is_empty() {
-        let impact = charter.impact(&command.action, command.namespace(), command.impact);
-        let message = format!("no rule covers {} with the impact {}", command.action.name(), impact.as_str());
-        findings.push(DocumentError::new(Reason::NoRuleMatches, message).into());
+        findings.push(uncovered(&command, charter, &advisory));
     }
+    let waived = waived_rules(&command, charter, &rules);
+    rules.extend(&waived);
     findings.extend(overdue(&rules, state, facts.now));
-    let names = rules.iter().map(|r| r.name.clone()).collect();
     let (signatures, counted) = check_signatures(document, &rules, charter, state, facts, &mut findings);
+    let exceptions = except_waived(&command, &rules, state, facts.now, &mut findings);
     if let Action::State(action) = &command.action {
-        findings.extend(state_action(action, charter, state, facts.now, &signatures));
+        let case = Case { charter, state, now: facts.now, rules: &rules, signatures: &signatures };
+        findings.extend(state_action(action, &case));
     }
     // After all rules: what else is missing would say the same in other words. Nobody waits for others before they give up
-    // their own key.
-    if own_key.is_none() && findings.is_empty() {
-        findings.extend(floors(&command, charter, &signatures));
+    // their own key, and whoever they are, they may.
+    if own_key.is_none() {
+        findings.extend(route(command.action.signal(), charter, &signatures));
+        if findings.is_empty() {
+            findings.extend(floors(&command, charter, &signatures));
+        }
     }
     let mut judged = Judged::of(findings, Some(document), &signatures);
     judged.summary = Some(command.summary());
-    judged.decision.rules = names;
+    judged.holds = !rules.is_empty() && rules.iter().all(|r| r.pending == Pending::Hold);
+    judged.decision.rules = rules.iter().map(|r| r.name.clone()).collect();
     judged.decision.seats = counted;
+    judged.decision.advice = advise(document, &advisory, charter, &signatures, facts.now);
+    judged.tell_exceptions(&exceptions);
     judged
+}
+
+fn uncovered(command: &Command, charter: &Charter, advisory: &[&Rule]) -> Finding {
+    let impact = charter.impact(&command.action, command.namespace(), command.impact);
+    let mut message = format!("no rule covers {} with the impact {}", command.action.name(), impact.as_str());
+    if !advisory.is_empty() {
+        let names: Vec<&str> = advisory.iter().map(|r| r.name.as_str()).collect();
+        message.push_str(&format!("; {} would, but is not enforced and cannot allow anything", names.join(", ")));
+    }
+    DocumentError::new(Reason::NoRuleMatches, message).into()
+}
+
+/// An exception is as strong as what it switches off: whoever waives a rule fills its seats too; whoever takes a workload out
+/// of a freeze fills those for a thaw. Who may author stays a matter of the rules for Waive.
+fn waived_rules(command: &Command, charter: &Charter, rules: &[&Rule]) -> Vec<Rule> {
+    let Action::State(StateAction::Waive { rule: name, target, until: _ }) = &command.action else { return Vec::new() };
+    let authors: BTreeSet<String> = rules.iter().flat_map(|r| r.authors.iter().cloned()).collect();
+    let thaws = |rule: &Rule| {
+        matches!(&rule.scope, Scope::Commands { actions, namespaces, .. }
+            if actions.contains("Thaw") && (namespaces.is_empty() || namespaces.contains(&target.namespace)))
+    };
+    let switched_off =
+        charter.rules.iter().filter(|r| (r.name == *name && r.covers_workloads()) || (name == FREEZE && thaws(r)));
+    switched_off.map(|r| Rule { authors: authors.clone(), mode: Mode::Enforce, ..r.clone() }).collect()
+}
+
+/// Takes back what is missing under rules that do not bind the command's workload now, and says which waivers did it.
+fn except_waived(
+    command: &Command,
+    rules: &[&Rule],
+    state: &State,
+    now: UnixSeconds,
+    findings: &mut Vec<Finding>,
+) -> Vec<String> {
+    let Some(target) = command.action.target() else { return Vec::new() };
+    let mut exceptions = Vec::new();
+    for rule in rules {
+        let Some(waiver) = state.waived(&rule.name, target, now) else { continue };
+        let citation = Some(rule.citation());
+        let before = findings.len();
+        findings.retain(|f| f.reason != Reason::SeatsMissing || f.rule != citation);
+        if findings.len() < before {
+            exceptions.push(format!("{} is waived until {} by ledger entry {}", rule.name, waiver.until, waiver.index));
+        }
+    }
+    exceptions
 }
 
 /// The charter that judges a command: the one in force, but an emergency charter is ratified by the people and rules of the
@@ -89,6 +147,10 @@ fn own_key_rule(command: &Command, charter: &Charter) -> Option<Rule> {
         max_validity: None,
         ratify_within: None,
         post_mortem_within: None,
+        acknowledge_within: None,
+        mode: Mode::Enforce,
+        pending: Pending::Refuse,
+        overrides: BTreeSet::new(),
     })
 }
 

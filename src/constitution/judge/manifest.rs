@@ -3,17 +3,18 @@
 use serde_json::Value;
 
 use crate::api::reason::Reason;
+use crate::trust::Verb;
 use crate::units::UnixSeconds;
 
-use super::super::charter::{CHARTER, Charter, EMERGENCY_CHARTER, ROOT_RANK, Rule, Scope};
+use super::super::charter::{CHARTER, Charter, EMERGENCY_CHARTER, Mode, ROOT_RANK, Rule, Scope, Signal};
 use super::super::decision::{Finding, Verdict};
-use super::super::document::{Document, DocumentError};
+use super::super::document::{Document, DocumentError, SignatureFields};
 use super::super::facts::Facts;
 use super::super::lint::lint;
 use super::super::manifest::Manifest;
-use super::super::rules::{audience, ratified_in_time, version, window};
+use super::super::rules::{audience, may_send, ratified_in_time, version, window};
 use super::super::state::State;
-use super::{Judged, check_signatures};
+use super::{Judged, advise, check_signatures};
 
 pub(in super::super) fn judge_manifest(object: &Value, state: &State, facts: &Facts) -> Judged {
     let manifest = match Manifest::read(object) {
@@ -25,7 +26,7 @@ pub(in super::super) fn judge_manifest(object: &Value, state: &State, facts: &Fa
     findings.extend(version(&manifest, state, facts));
     findings.extend(window(document, facts.now));
     findings.extend(audience(document, &manifest.charter, &facts.cluster_uid));
-    findings.extend(authority(&manifest));
+    findings.extend(authority(&manifest, state.charter(facts.now).map_or(&manifest.charter, |c| &c.charter)));
     findings.extend(lint(&manifest.charter).into_iter().filter(|f| f.blocks()).map(Finding::from));
     findings.extend(revoked_keys_listed(&manifest.charter, state));
     let current = state.charter(facts.now).map(|c| &c.charter);
@@ -41,6 +42,11 @@ pub(in super::super) fn judge_manifest(object: &Value, state: &State, facts: &Fa
         ),
     };
     judged.summary = Some(manifest.summary());
+    // Last: what is missing under the rules says the same in better words.
+    if let (true, Some(finding)) = (judged.decision.is_allowed(), unsigned_by_authority(&manifest)) {
+        judged.decision.verdict = Verdict::Deny;
+        judged.decision.findings = vec![finding];
+    }
     judged
 }
 
@@ -57,12 +63,14 @@ fn judge_by(
     facts: &Facts,
     mut findings: Vec<Finding>,
 ) -> Judged {
+    let (rules, advisory): (Vec<&Rule>, Vec<&Rule>) = rules.iter().partition(|r| r.mode == Mode::Enforce);
     if rules.is_empty() {
         let message = "no rule covers this body (charter, or emergencyCharter with ratifyBy)";
         findings.push(DocumentError::new(Reason::NoRuleMatches, message).into());
     }
-    let (signatures, seats) = check_signatures(document, rules, charter, state, facts, &mut findings);
+    let (signatures, seats) = check_signatures(document, &rules, charter, state, facts, &mut findings);
     let mut judged = Judged::of(findings, Some(document), &signatures);
+    judged.decision.advice = advise(document, &advisory, charter, &signatures, facts.now);
     judged.decision.rules = rules.iter().map(|r| r.name.clone()).collect();
     judged.decision.seats = seats;
     judged
@@ -112,8 +120,11 @@ fn judge_amendment(
     } else {
         [old.decision.seats, new.decision.seats].concat()
     };
+    let mut advice = old.decision.advice;
+    advice.extend(new.decision.advice.into_iter().filter(|a| !advice.contains(a)).collect::<Vec<_>>());
     let mut judged = Judged::of(findings, Some(document), &[]);
     judged.signers = signers;
+    judged.decision.advice = advice;
     judged.decision.rules = rules;
     judged.decision.seats = seats;
     judged
@@ -136,13 +147,24 @@ fn manifest_rules(charter: &Charter, ratify_by: Option<UnixSeconds>) -> Vec<&Rul
     charter.rules.iter().filter(matches).collect()
 }
 
-/// Charters stand under the authority of the highest organ (Article I).
-fn authority(manifest: &Manifest) -> Option<Finding> {
-    let rank = manifest.charter.organs.get(&manifest.authority);
-    if rank == Some(&ROOT_RANK) {
+/// Charters stand under the authority of the highest organ, and are its signal (Article I).
+fn authority(manifest: &Manifest, governing: &Charter) -> Option<Finding> {
+    let authority = &manifest.authority;
+    if manifest.charter.organs.get(authority) != Some(&ROOT_RANK) {
+        let message = format!("a charter stands under the organ of rank 1, not under `{authority}`");
+        return Some(DocumentError::new(Reason::AuthorityWrong, message).into());
+    }
+    may_send(authority, Signal::PolicyManifest, governing)
+}
+
+/// Whatever the rules ask for, the organ that a charter stands under must have signed it (Article I).
+fn unsigned_by_authority(manifest: &Manifest) -> Option<Finding> {
+    let authority = &manifest.authority;
+    let agrees = |s: &SignatureFields| s.seat == *authority && matches!(s.verb, Verb::Author | Verb::Approve);
+    if manifest.document.signatures.iter().any(agrees) {
         return None;
     }
-    let message = format!("a charter stands under the organ of rank 1, not under `{}`", manifest.authority);
+    let message = format!("it stands under {authority}, but nobody signed for {authority}");
     Some(DocumentError::new(Reason::AuthorityWrong, message).into())
 }
 

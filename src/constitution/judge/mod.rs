@@ -8,11 +8,12 @@ use serde_json::Value;
 use crate::api::GovernedKind;
 use crate::api::reason::Reason;
 use crate::trust::{Verified, VerifiedSignature};
+use crate::units::UnixSeconds;
 
 use super::charter::{Charter, Rule};
-use super::decision::{Decision, Finding, NextStep, SeatView, Verdict};
+use super::decision::{Advice, Decision, Finding, NextStep, SeatView, Verdict};
 use super::document::Document;
-use super::event::SignerRef;
+use super::event::{ObjectRef, SignerRef};
 use super::facts::Facts;
 use super::request::{Operation, Request};
 use super::rules::{Counted, ended, quorum, revoked, signing_times, validity};
@@ -55,11 +56,13 @@ pub(super) struct Judged {
     pub(super) decision: Decision,
     pub(super) summary: Option<String>,
     pub(super) signers: Vec<SignerRef>,
+    /// Whether its rules let it be stored while it waits for people.
+    holds: bool,
 }
 
 impl Judged {
     fn bare(decision: Decision) -> Self {
-        Self { decision, summary: None, signers: Vec::new() }
+        Self { decision, summary: None, signers: Vec::new(), holds: false }
     }
 
     fn refused(findings: Vec<Finding>) -> Self {
@@ -75,9 +78,40 @@ impl Judged {
             (Verdict::Deny, findings)
         };
         let digest = document.map(|d| d.digest);
-        let decision =
-            Decision { verdict, findings, digest, rules: Vec::new(), seats: Vec::new(), charter: None, recorded: true };
-        Self { decision, summary: None, signers: signatures.iter().map(signer).collect() }
+        let decision = Decision {
+            verdict,
+            findings,
+            digest,
+            rules: Vec::new(),
+            seats: Vec::new(),
+            advice: Vec::new(),
+            charter: None,
+            recorded: true,
+        };
+        Self { decision, summary: None, signers: signatures.iter().map(signer).collect(), holds: false }
+    }
+
+    /// An allow that stands on waivers says so.
+    fn tell_exceptions(&mut self, exceptions: &[String]) {
+        if let (true, Some(finding)) =
+            (self.decision.is_allowed() && !exceptions.is_empty(), self.decision.findings.first_mut())
+        {
+            finding.message = format!("the seats that are asked for are filled; {}", exceptions.join("; "));
+        }
+    }
+
+    /// What only waits for people is stored without effect, where its rules say so. The executor never sees this: for it the
+    /// command is refused until it is complete.
+    fn hold(mut self, object: &ObjectRef) -> Self {
+        if !self.holds || !self.decision.waits_for_people() {
+            return self;
+        }
+        let ObjectRef { kind: _, namespace, name } = object;
+        let next = NextStep::Run(format!("miax approve controlcommand/{name} -n {namespace} --seat SEAT"));
+        let message = "stored without effect; it waits for people to sign it in the cluster".to_owned();
+        self.decision.findings.insert(0, Finding { reason: Reason::Held, message, rule: None, next: Some(next) });
+        self.decision.verdict = Verdict::Allow;
+        self
     }
 }
 
@@ -111,7 +145,9 @@ fn judge_object(request: &Request, object: &Value, state: &State, facts: &Facts)
         return judged;
     }
     match request.kind {
-        GovernedKind::ControlCommand => judge_command(object, state, facts),
+        GovernedKind::ControlCommand => {
+            judge_command(object, state, facts).hold(&ObjectRef::new(request.kind, &request.namespace, &request.name))
+        }
         GovernedKind::Manifest => judge_manifest(object, state, facts),
     }
 }
@@ -153,14 +189,34 @@ fn judge_change(request: &Request, object: &Value) -> Option<Judged> {
         Some(Judged::refused(vec![Finding { reason, message: message.to_owned(), rule: None, next }]))
     };
     if old_spec != new_spec {
-        let next = "create a new object under another name";
-        return refuse(Reason::SpecImmutable, "the signed part of a stored object cannot change", next);
+        let next = "create a new object under another name and have it signed";
+        let message =
+            "the signed part of a stored object cannot change; every approval was for what it was, and would be void";
+        return refuse(Reason::SpecImmutable, message, next);
     }
     if old_signatures.iter().any(|s| !new_signatures.contains(s)) {
         let next = "add an objection or a withdrawal instead: miax object, miax withdraw";
         return refuse(Reason::SignatureRemoved, "a signature was changed or removed", next);
     }
     None
+}
+
+/// What rules say that are not enforced. Without verified signatures they have nothing to say.
+fn advise(
+    document: &Document,
+    rules: &[&Rule],
+    charter: &Charter,
+    signatures: &[VerifiedSignature],
+    now: UnixSeconds,
+) -> Vec<Advice> {
+    let heard = rules.iter().filter(|_| !signatures.is_empty());
+    heard
+        .map(|rule| {
+            let mut findings = quorum(document, &[rule], charter, signatures).findings;
+            findings.extend(validity(document, rule, signatures, now));
+            Advice { rule: rule.citation(), mode: rule.mode, findings }
+        })
+        .collect()
 }
 
 /// Verifies and counts. Findings are added; the seats are for people to see.

@@ -9,7 +9,7 @@ use super::super::state::{CommandState, State};
 /// Refuses a command that was used.
 pub(in super::super) fn consumed(digest: &Digest, state: &State) -> Option<Finding> {
     let (index, what) = match state.command(digest) {
-        None | Some(CommandState::Allowed { .. }) => return None,
+        None | Some(CommandState::Held { .. } | CommandState::Allowed { .. }) => return None,
         Some(CommandState::Running { index, .. }) => (index, "began"),
         Some(CommandState::Done { index, .. }) => (index, "was done"),
         Some(CommandState::Enacted { index, .. }) => (index, "was done"),

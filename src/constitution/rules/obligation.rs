@@ -1,4 +1,4 @@
-//! A rule whose post-mortem is overdue allows nothing more until the review is there.
+//! A rule under which something is overdue (a post-mortem, an acknowledgement) allows nothing more until that is met.
 
 use crate::api::reason::Reason;
 use crate::units::UnixSeconds;
@@ -15,11 +15,15 @@ pub(in super::super) fn overdue(rules: &[&Rule], state: &State, now: UnixSeconds
         Some(Finding {
             reason: Reason::ObligationOverdue,
             message: format!(
-                "the post-mortem of {} ({}, ledger entry {}) was due at {}",
-                o.object, o.summary, o.since, o.due
+                "the {} of {} ({}, ledger entry {}) was due at {}",
+                o.owed.as_str(),
+                o.object,
+                o.summary,
+                o.since,
+                o.due
             ),
             rule: Some(rule.citation()),
-            next: Some(NextStep::Run(format!("miax draft review {} --findings TEXT", o.command))),
+            next: Some(NextStep::Run(o.next_step())),
         })
     })
     .collect()

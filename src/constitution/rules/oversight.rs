@@ -4,39 +4,114 @@ use crate::api::reason::Reason;
 use crate::trust::{Keyring as _, Verb, VerifiedSignature};
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
-use super::super::action::StateAction;
-use super::super::charter::{Charter, ROOT_RANK};
+use super::super::action::{FREEZE, StateAction, Target};
+use super::super::charter::{Charter, ROOT_RANK, Rule};
 use super::super::decision::Finding;
-use super::super::state::{CommandState, State};
+use super::super::event::SignerRef;
+use super::super::state::{CommandState, Owed, State};
 
 fn finding(reason: Reason, message: String) -> Finding {
     Finding { reason, message, rule: None, next: None }
 }
 
-/// Refuses a command that was vetoed.
-pub(in super::super) fn vetoed(digest: &Digest, state: &State) -> Option<Finding> {
-    let index = state.vetoed(digest)?;
-    Some(finding(Reason::Vetoed, format!("this command was vetoed (ledger entry {index})")))
+/// Refuses a command that was vetoed, unless the veto is overridden.
+pub(in super::super) fn vetoed(digest: &Digest, state: &State, now: UnixSeconds) -> Option<Finding> {
+    let veto = state.vetoed(digest, now)?;
+    let message = format!("this command was vetoed by {} (ledger entry {})", veto.organ, veto.index);
+    Some(finding(Reason::Vetoed, message))
+}
+
+/// What judging an action of State needs.
+pub(in super::super) struct Case<'a> {
+    pub(in super::super) charter: &'a Charter,
+    pub(in super::super) state: &'a State,
+    pub(in super::super) now: UnixSeconds,
+    /// The rules of the charter that cover the command.
+    pub(in super::super) rules: &'a [&'a Rule],
+    pub(in super::super) signatures: &'a [VerifiedSignature],
 }
 
 /// Refuses what is so already, what can no longer be done, and what is not for these people to do.
-pub(in super::super) fn state_action(
-    action: &StateAction,
-    charter: &Charter,
-    state: &State,
-    now: UnixSeconds,
-    signatures: &[VerifiedSignature],
-) -> Vec<Finding> {
+pub(in super::super) fn state_action(action: &StateAction, case: &Case<'_>) -> Vec<Finding> {
+    let Case { charter, state, now, rules: _, signatures } = *case;
     match action {
+        StateAction::Freeze { namespace, until } => freeze(namespace, *until, case).into_iter().collect(),
+        StateAction::Thaw { namespace } => thaw(namespace, case),
+        StateAction::Waive { rule, target, until } => waive(rule, target, *until, case).into_iter().collect(),
+        StateAction::Override { decision, until: _ } => overriding(decision, case).into_iter().collect(),
         StateAction::RevokeKey { key } => revocation(key, charter, state).into_iter().collect(),
-        StateAction::Veto { command } => veto(command, charter, state, signatures),
-        StateAction::Review { command, findings: _ } => review(command, state, signatures),
+        StateAction::Veto { command } => veto(command, charter, state, now, signatures),
+        StateAction::AcknowledgeOverride { command } => met(command, Owed::Acknowledgement, state, signatures),
+        StateAction::Review { command, findings: _ } => met(command, Owed::PostMortem, state, signatures),
+        StateAction::AcknowledgeIncident { incident } => {
+            let known = state.incident(incident);
+            known.map(|index| nothing("the incident is acknowledged already", index)).into_iter().collect()
+        }
         StateAction::RatifyAmendment { charter } => ratification(charter, state, now).into_iter().collect(),
     }
 }
 
 fn nothing(what: &str, index: LogIndex) -> Finding {
     finding(Reason::NothingToDo, format!("{what} (ledger entry {index})"))
+}
+
+/// A freeze in force is only ever made longer; to end it earlier it must be thawed.
+fn freeze(namespace: &str, until: Option<UnixSeconds>, case: &Case<'_>) -> Option<Finding> {
+    let standing = case.state.frozen(namespace, case.now)?;
+    let longer = match (standing.until, until) {
+        (Some(now), Some(next)) => next > now,
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    (!longer).then(|| nothing("the namespace is frozen at least as long already", standing.index))
+}
+
+/// Nobody below thaws what an organ froze: that would be an override without its bounds.
+fn thaw(namespace: &str, case: &Case<'_>) -> Vec<Finding> {
+    let Some(standing) = case.state.frozen(namespace, case.now) else {
+        return vec![finding(Reason::NothingToDo, format!("the namespace {namespace} is not frozen"))];
+    };
+    let author = case.signatures.iter().filter(|s| s.verb() == Verb::Author);
+    let low = author.filter(|s| rank(case.charter, s.seat()) > rank(case.charter, &standing.organ));
+    low.map(|s| {
+        let message =
+            format!("{} froze it (ledger entry {}), and {} ranks below", standing.organ, standing.index, s.seat());
+        finding(Reason::RankTooLow, message)
+    })
+    .collect()
+}
+
+/// Only what exists can be waived, and only what is not waived as long already.
+fn waive(rule: &str, target: &Target, until: UnixSeconds, case: &Case<'_>) -> Option<Finding> {
+    let known = rule == FREEZE || case.charter.rules.iter().any(|r| r.name == rule && r.covers_workloads());
+    if !known {
+        let message =
+            format!("`{rule}` is not a rule for workloads; a rule of the charter or `{FREEZE}` can be waived");
+        return Some(finding(Reason::FieldInvalid, message));
+    }
+    let standing = case.state.waived(rule, target, case.now).filter(|w| w.until >= until)?;
+    Some(nothing("it is waived at least as long already", standing.index))
+}
+
+/// Article III: only decisions that stand, and only of organs that the rule names; never one of the highest rank.
+fn overriding(decision: &Digest, case: &Case<'_>) -> Option<Finding> {
+    let Some(standing) = case.state.decision(decision, case.now) else {
+        let message = format!("no freeze or veto with the digest {decision} stands");
+        return Some(finding(Reason::NothingToDo, message));
+    };
+    if let Some(index) = case.state.overridden(decision, case.now) {
+        return Some(nothing("the decision is overridden already", index));
+    }
+    let open = case.rules.iter().all(|r| r.overrides.contains(standing.organ.as_ref()));
+    if open && rank(case.charter, &standing.organ) > ROOT_RANK {
+        return None;
+    }
+    let message = format!("the decision is one of {}, which no rule lets anybody override", standing.organ);
+    Some(finding(Reason::RankTooLow, message))
+}
+
+fn rank(charter: &Charter, organ: &str) -> u32 {
+    charter.organs.get(organ).copied().unwrap_or(u32::MAX)
 }
 
 fn revocation(key: &str, charter: &Charter, state: &State) -> Option<Finding> {
@@ -51,27 +126,31 @@ fn revocation(key: &str, charter: &Charter, state: &State) -> Option<Finding> {
 
 /// A veto stops what is not done yet, and comes from above: from the highest rank always, else from organs that all rank
 /// above the one that authored the command.
-fn veto(command: &Digest, charter: &Charter, state: &State, signatures: &[VerifiedSignature]) -> Vec<Finding> {
-    if let Some(index) = state.vetoed(command) {
-        return vec![nothing("the command is vetoed already", index)];
+fn veto(
+    command: &Digest,
+    charter: &Charter,
+    state: &State,
+    now: UnixSeconds,
+    signatures: &[VerifiedSignature],
+) -> Vec<Finding> {
+    if let Some(veto) = state.vetoed(command, now) {
+        return vec![nothing("the command is vetoed already", veto.index)];
     }
     let author = match state.command(command) {
         // Nobody has seen it yet; then only the highest rank can know that it comes from below.
         None => None,
         Some(CommandState::Allowed { author, .. }) => Some(author.to_string()),
-        Some(CommandState::Running { begin, .. }) => {
-            begin.signers.iter().find(|s| s.verb == Verb::Author.as_str()).map(|s| s.seat.clone())
-        }
+        Some(CommandState::Held { decision, .. }) => author_of(&decision.signers),
+        Some(CommandState::Running { begin, .. }) => author_of(&begin.signers),
         Some(
             CommandState::Enacted { index, .. } | CommandState::Done { index, .. } | CommandState::Failed { index, .. },
         ) => return vec![nothing("the command is not to be stopped any more", *index)],
     };
-    let rank = |organ: &str| charter.organs.get(organ).copied().unwrap_or(u32::MAX);
-    let below = author.as_deref().map_or(ROOT_RANK + 1, |organ| rank(organ).max(ROOT_RANK + 1));
+    let below = author.as_deref().map_or(ROOT_RANK + 1, |organ| rank(charter, organ).max(ROOT_RANK + 1));
     let whose =
         author.map_or_else(|| "an author whom the ledger does not know".to_owned(), |a| format!("an author of {a}"));
     let decides = |s: &&VerifiedSignature| matches!(s.verb(), Verb::Author | Verb::Approve);
-    let low = signatures.iter().filter(decides).filter(|s| rank(s.seat()) >= below);
+    let low = signatures.iter().filter(decides).filter(|s| rank(charter, s.seat()) >= below);
     low.map(|s| {
         let message = format!("`{}` signed for {}, which does not rank above {whose}", s.principal(), s.seat());
         finding(Reason::RankTooLow, message)
@@ -79,15 +158,19 @@ fn veto(command: &Digest, charter: &Charter, state: &State, signatures: &[Verifi
     .collect()
 }
 
-/// Nobody reviews what they signed.
-fn review(command: &Digest, state: &State, signatures: &[VerifiedSignature]) -> Vec<Finding> {
-    let Some(owed) = state.obligation(command) else {
-        return vec![finding(Reason::NothingToDo, format!("no post-mortem of {command} is owed"))];
+fn author_of(signers: &[SignerRef]) -> Option<String> {
+    signers.iter().find(|s| s.verb == Verb::Author.as_str()).map(|s| s.seat.clone())
+}
+
+/// Only what is owed can be met, and nobody meets what follows from their own signature.
+fn met(command: &Digest, what: Owed, state: &State, signatures: &[VerifiedSignature]) -> Vec<Finding> {
+    let Some(owed) = state.obligation(command).filter(|o| o.owed == what) else {
+        return vec![finding(Reason::NothingToDo, format!("no {} of {command} is owed", what.as_str()))];
     };
     let involved = signatures.iter().filter(|s| owed.involved.contains(s.principal()));
     involved
         .map(|s| {
-            let message = format!("`{}` signed the command that is reviewed", s.principal());
+            let message = format!("`{}` signed the command that is looked at", s.principal());
             finding(Reason::ReviewerInvolved, message)
         })
         .collect()

@@ -5,6 +5,7 @@ use crate::api::reason::Reason;
 use crate::trust::VerifiedSignature;
 use crate::units::{Seconds, UnixSeconds};
 
+use super::super::action::Action;
 use super::super::charter::Rule;
 use super::super::decision::Finding;
 use super::super::document::Document;
@@ -26,6 +27,12 @@ pub(in super::super) fn window(document: &Document, now: UnixSeconds) -> Option<
     let start = document.not_before.filter(|start| now < *start)?;
     let message = format!("it is valid from {start} on ({} from now); it is {now} now", start.since(now));
     Some(finding(Reason::NotYetValid, message))
+}
+
+/// Refuses an action whose effect would have ended before it began.
+pub(in super::super) fn effect_ahead(action: &Action, now: UnixSeconds) -> Option<Finding> {
+    let until = action.until().filter(|until| now >= *until)?;
+    Some(finding(Reason::Expired, format!("its effect would have ended at {until}; it is {now} now")))
 }
 
 /// Refuses a document that is valid for longer than the rule allows, from its first signature on: a document that was

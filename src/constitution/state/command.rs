@@ -4,11 +4,18 @@ use std::sync::Arc;
 
 use crate::units::LogIndex;
 
-use super::super::event::{EffectBeginEvent, EffectEndEvent};
+use super::super::event::{DecisionEvent, EffectBeginEvent, EffectEndEvent};
 
 /// Where a command stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandState {
+    /// Stored without effect until people have signed it.
+    Held {
+        /// Index of the newest decision about it.
+        index: LogIndex,
+        /// The decision.
+        decision: Arc<DecisionEvent>,
+    },
     /// Judged and allowed.
     Allowed {
         /// Index of the decision.

@@ -1,33 +1,29 @@
 //! State: what the ledger's events add up to. It is computed only by [`State::apply`], on every replica and offline, and
 //! is the only memory that a judgement has.
 
+mod adoption;
+mod apply;
 mod charters;
 mod command;
+mod government;
 mod in_force;
 mod obligation;
 
 use std::sync::Arc;
 
-use crate::trust::{Verb, parse_json_strict, sha256};
+use crate::api::reason::Reason;
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
-use super::action::StateAction;
+use super::action::Target;
 use super::decision::Decision;
-use super::event::{
-    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, EnactEvent, Event,
-    LapseEvent, ObjectRef, StoredEvent,
-};
-use super::manifest::Manifest;
+use super::event::{DecisionEvent, DocumentEvent, EffectBeginEvent, EffectUndoneEvent, Event, ObjectRef, StoredEvent};
 use super::proposal::{Effect, Outcome, Reply};
 
 pub use charters::Emergency;
 pub use command::CommandState;
+pub use government::{Standing, Waiver};
 pub use in_force::{InForce, Lifetime};
-pub use obligation::Obligation;
-
-/// How many judged requests are remembered by UID, so that a repeated question is recorded once. The API server repeats a
-/// question within its timeout, so this is hours of memory at a usual rate.
-const REMEMBERED_REQUESTS: usize = 4096;
+pub use obligation::{Obligation, Owed};
 
 /// What the ledger's events add up to. Cheap to copy: the copy shares everything until it changes.
 #[derive(Clone, Debug, Default)]
@@ -35,12 +31,15 @@ pub struct State {
     charters: charters::Charters,
     documents: imbl::OrdMap<Digest, imbl::Vector<Arc<DocumentEvent>>>,
     commands: imbl::HashMap<Digest, CommandState>,
-    revoked: imbl::HashMap<Arc<str>, LogIndex>,
-    vetoed: imbl::HashMap<Digest, LogIndex>,
+    government: government::Government,
+    /// Effects that are done and end by themselves, by command.
+    temporary: imbl::OrdMap<Digest, (LogIndex, Arc<EffectBeginEvent>)>,
     obligations: imbl::OrdMap<Digest, Arc<Obligation>>,
     stored: imbl::HashMap<(ObjectRef, Digest), Arc<str>>,
     judged: imbl::HashMap<String, (LogIndex, Arc<DecisionEvent>)>,
     judged_order: imbl::Vector<String>,
+    /// Refused changes of workloads, so that a syncer that tries for ever is recorded once.
+    refused: imbl::OrdMap<(ObjectRef, Digest), (LogIndex, Arc<DecisionEvent>)>,
     next: LogIndex,
 }
 
@@ -127,13 +126,71 @@ impl State {
     /// The index of the entry that revoked a key, by its fingerprint.
     #[must_use]
     pub fn revoked(&self, key: &str) -> Option<LogIndex> {
-        self.revoked.get(key).copied()
+        self.government.revoked(key)
     }
 
-    /// The index of the entry that vetoed a command.
+    /// The index of the entry that acknowledged an incident.
     #[must_use]
-    pub fn vetoed(&self, command: &Digest) -> Option<LogIndex> {
-        self.vetoed.get(command).copied()
+    pub fn incident(&self, name: &str) -> Option<LogIndex> {
+        self.government.incident(name)
+    }
+
+    /// The veto that stops a command now.
+    #[must_use]
+    pub fn vetoed(&self, command: &Digest, now: UnixSeconds) -> Option<&Standing> {
+        self.government.vetoed(command, now)
+    }
+
+    /// The freeze of a namespace that holds now.
+    #[must_use]
+    pub fn frozen(&self, namespace: &str, now: UnixSeconds) -> Option<&Standing> {
+        self.government.frozen(namespace, now)
+    }
+
+    /// Every freeze that holds now, by namespace.
+    pub fn freezes(&self, now: UnixSeconds) -> impl Iterator<Item = (&str, &Standing)> {
+        self.government.freezes(now)
+    }
+
+    /// The freeze or veto that a command decided, whether or not it is overridden.
+    #[must_use]
+    pub fn decision(&self, digest: &Digest, now: UnixSeconds) -> Option<&Standing> {
+        self.government.decision(digest, now)
+    }
+
+    /// The entry of the override that suspends a decision now.
+    #[must_use]
+    pub fn overridden(&self, decision: &Digest, now: UnixSeconds) -> Option<LogIndex> {
+        self.government.overridden(decision, now)
+    }
+
+    /// Every waiver that holds now.
+    pub fn waivers(&self, now: UnixSeconds) -> impl Iterator<Item = &Waiver> {
+        self.government.waivers(now)
+    }
+
+    /// The waiver that takes a workload out of a rule now.
+    #[must_use]
+    pub fn waived(&self, rule: &str, target: &Target, now: UnixSeconds) -> Option<&Waiver> {
+        self.government.waived(rule, target, now)
+    }
+
+    /// Effects that are done and whose time is over, with the index of their `effect.begin`: an executor takes them back.
+    pub fn ended_effects(&self, now: UnixSeconds) -> impl Iterator<Item = (LogIndex, &Arc<EffectBeginEvent>)> {
+        let over = self.temporary.values().filter(move |(_, begin)| begin.until.is_some_and(|until| now >= until));
+        over.map(|(index, begin)| (*index, begin))
+    }
+
+    /// Commands that wait for people, with the newest decision about each.
+    pub fn held(&self) -> impl Iterator<Item = (&Digest, &DecisionEvent, LogIndex)> {
+        self.commands.iter().filter_map(|(digest, state)| match state {
+            CommandState::Held { index, decision } => Some((digest, decision.as_ref(), *index)),
+            CommandState::Allowed { .. }
+            | CommandState::Enacted { .. }
+            | CommandState::Running { .. }
+            | CommandState::Done { .. }
+            | CommandState::Failed { .. } => None,
+        })
     }
 
     /// What is owed.
@@ -151,7 +208,8 @@ impl State {
     pub fn running(&self) -> impl Iterator<Item = (&Digest, &Arc<EffectBeginEvent>, LogIndex)> {
         self.commands.iter().filter_map(|(digest, state)| match state {
             CommandState::Running { index, begin } => Some((digest, begin, *index)),
-            CommandState::Allowed { .. }
+            CommandState::Held { .. }
+            | CommandState::Allowed { .. }
             | CommandState::Enacted { .. }
             | CommandState::Done { .. }
             | CommandState::Failed { .. } => None,
@@ -164,73 +222,36 @@ impl State {
         self.next
     }
 
+    /// The index and judgement of the same change of a workload, when it was refused for the same reason since the freeze that
+    /// refuses it now.
+    pub(super) fn refused(
+        &self,
+        object: &ObjectRef,
+        template: &Digest,
+        reason: Reason,
+    ) -> Option<(LogIndex, Decision)> {
+        let (index, event) = self.refused.get(&(object.clone(), *template))?;
+        let same = event.findings.first().is_some_and(|f| f.reason == reason);
+        let since = self.government.frozen(&object.namespace, event.now).is_some_and(|freeze| freeze.index < *index);
+        (same && since).then(|| (*index, decision_of(event)))
+    }
+
     /// The index and judgement of this very question, when it was judged before with the same verdict: the same UID about the
     /// same object and digest. A UID alone proves nothing, and a digest does not cover signatures: an allow is never
     /// repeated for what would be refused now.
     pub(super) fn judged(&self, question: &DecisionEvent) -> Option<(LogIndex, Decision)> {
         let (index, event) = self.judged.get(&question.request)?;
-        let DecisionEvent { digest, verdict, findings, rules, charter, operation, object, .. } = event.as_ref();
+        let DecisionEvent { digest, verdict, operation, object, .. } = event.as_ref();
         let DecisionEvent { operation: o, object: b, digest: d, verdict: v, .. } = question;
         let same = (operation, object, digest, verdict) == (o, b, d, v);
-        let decision = Decision {
-            verdict: *verdict,
-            findings: findings.clone(),
-            digest: *digest,
-            rules: rules.clone(),
-            seats: Vec::new(),
-            charter: charter.clone(),
-            recorded: true,
-        };
-        same.then_some((*index, decision))
-    }
-
-    /// Takes the next event in. The only way in which State changes.
-    ///
-    /// # Errors
-    /// [`StateError`] when the event does not fit to what came before.
-    pub fn apply(&mut self, index: LogIndex, event: &Event) -> Result<(), StateError> {
-        if index != self.next {
-            return Err(StateError::Index { index, expected: self.next });
-        }
-        match event {
-            Event::Decision(e) => self.decided(index, e),
-            Event::Stored(StoredEvent { object, digest, uid, resource_version: _ }) => {
-                self.stored.insert((object.clone(), *digest), uid.as_str().into());
-            }
-            Event::Document(e) => self.documents.entry(e.text).or_default().push_back(Arc::new(e.clone())),
-            Event::Adopt(e) => self.adopt(index, e)?,
-            Event::EffectBegin(e) => {
-                if self.is_consumed(&e.digest) {
-                    return Err(StateError::EffectOrder { index, digest: e.digest });
-                }
-                if let Some(obligation) = Obligation::of(index, e) {
-                    self.obligations.insert(e.digest, Arc::new(obligation));
-                }
-                let running = CommandState::Running { index, begin: Arc::new(e.as_ref().clone()) };
-                self.commands.insert(e.digest, running);
-            }
-            Event::EffectDone(e) => self.ended(index, e, |end| CommandState::Done { index, end })?,
-            Event::EffectFailed(e) => self.ended(index, e, |end| CommandState::Failed { index, end })?,
-            Event::Enact(e) => self.enact(index, e)?,
-            Event::Lapse(e) => {
-                let LapseEvent { object: _, charter, ratify_by: _, now: _ } = e;
-                let waits = self.charters.emergency().is_some_and(|e| e.charter.reference == *charter);
-                if !waits {
-                    return Err(StateError::EffectOrder { index, digest: charter.digest });
-                }
-                self.charters.lapse(index);
-            }
-            Event::KeyAdd(_) => {}
-        }
-        self.next = LogIndex(index.0 + 1);
-        Ok(())
+        same.then(|| (*index, decision_of(event)))
     }
 
     /// Whether the command was used: from `effect.begin` on.
     #[must_use]
     pub fn is_consumed(&self, digest: &Digest) -> bool {
         match self.commands.get(digest) {
-            None | Some(CommandState::Allowed { .. }) => false,
+            None | Some(CommandState::Held { .. } | CommandState::Allowed { .. }) => false,
             Some(
                 CommandState::Enacted { .. }
                 | CommandState::Running { .. }
@@ -238,103 +259,6 @@ impl State {
                 | CommandState::Failed { .. },
             ) => true,
         }
-    }
-
-    fn enact(&mut self, index: LogIndex, event: &EnactEvent) -> Result<(), StateError> {
-        let EnactEvent { digest, summary, action, object: _, signers: _, charter: _, now: _ } = event;
-        if self.is_consumed(digest) {
-            return Err(StateError::EffectOrder { index, digest: *digest });
-        }
-        self.commands.insert(*digest, CommandState::Enacted { index, summary: summary.as_str().into() });
-        match action {
-            StateAction::RevokeKey { key } => {
-                self.revoked.insert(key.as_str().into(), index);
-            }
-            StateAction::Veto { command } => {
-                self.vetoed.insert(*command, index);
-            }
-            StateAction::Review { command, findings: _ } => {
-                self.obligations.remove(command);
-            }
-            StateAction::RatifyAmendment { charter } => {
-                let waits = self.charters.emergency().is_some_and(|e| e.charter.reference.digest == *charter);
-                if !waits {
-                    return Err(StateError::EffectOrder { index, digest: *charter });
-                }
-                self.charters.ratify(index);
-            }
-        }
-        Ok(())
-    }
-
-    fn decided(&mut self, index: LogIndex, event: &DecisionEvent) {
-        if let Some(digest) = event.digest
-            && event.verdict == super::decision::Verdict::Allow
-            && event.object.kind == crate::api::GovernedKind::ControlCommand.kind()
-            && event.operation != super::request::Operation::Delete
-            && !self.is_consumed(&digest)
-        {
-            let author = event.signers.iter().find(|s| s.verb == Verb::Author.as_str());
-            let author = author.map(|s| s.seat.as_str()).unwrap_or_default().into();
-            self.commands.insert(digest, CommandState::Allowed { index, author });
-        }
-        if event.request.is_empty() {
-            return;
-        }
-        self.judged.insert(event.request.clone(), (index, Arc::new(event.clone())));
-        self.judged_order.push_back(event.request.clone());
-        if self.judged_order.len() > REMEMBERED_REQUESTS
-            && let Some(oldest) = self.judged_order.pop_front()
-        {
-            self.judged.remove(&oldest);
-        }
-    }
-
-    fn ended(
-        &mut self,
-        index: LogIndex,
-        event: &EffectEndEvent,
-        state: impl FnOnce(Arc<EffectEndEvent>) -> CommandState,
-    ) -> Result<(), StateError> {
-        match self.commands.get(&event.digest) {
-            Some(CommandState::Running { index: began, .. }) if *began == event.began => {
-                self.commands.insert(event.digest, state(Arc::new(event.clone())));
-                Ok(())
-            }
-            _ => Err(StateError::EffectOrder { index, digest: event.digest }),
-        }
-    }
-
-    fn adopt(&mut self, index: LogIndex, event: &AdoptEvent) -> Result<(), StateError> {
-        let AdoptEvent { object, version, digest, text } = event;
-        let wrong = |what: String| StateError::DocumentWrong { index, what };
-        let whole = self.assemble(text).ok_or(StateError::DocumentIncomplete { index, text: *text })?;
-        let value = parse_json_strict(whole.as_bytes()).map_err(|e| wrong(e.to_string()))?;
-        let manifest = Manifest::read(&value).map_err(|e| wrong(e.to_string()))?;
-        let Manifest { document, id, version: found, authority: _, ratify_by, charter } = manifest;
-        if document.digest != *digest || document.object != *object || found != *version {
-            return Err(wrong(format!(
-                "it is {} version {found} with the digest {}",
-                document.object, document.digest
-            )));
-        }
-        let reference = CharterRef { version: *version, digest: *digest };
-        let expires_at = document.expires_at;
-        let object = object.clone();
-        self.charters.adopt(index, InForce { object, id, reference, expires_at, ratify_by, since: index, charter });
-        self.documents.remove(text);
-        Ok(())
-    }
-
-    /// The whole text, when every piece is there once and in order and the digest fits.
-    fn assemble(&self, text: &Digest) -> Option<String> {
-        let pieces = self.documents.get(text)?;
-        // A writer that died between two blocks leaves pieces without an adoption; the next one starts over at part 0.
-        let start = pieces.iter().rposition(|p| p.part == 0)?;
-        let whole: String = pieces.iter().skip(start).map(|p| p.piece.as_str()).collect();
-        let complete = pieces.iter().skip(start).enumerate().all(|(i, p)| usize::try_from(p.part) == Ok(i))
-            && pieces.back().is_some_and(|last| last.part + 1 == last.parts);
-        (complete && sha256(whole.as_bytes()) == *text).then_some(whole)
     }
 
     /// What seeing an object stored leads to.
@@ -353,5 +277,26 @@ impl State {
         let runs =
             matches!(self.commands.get(&end.digest), Some(CommandState::Running { index, .. }) if *index == end.began);
         Outcome { events: if runs { vec![event] } else { Vec::new() }, reply: Reply::Done }
+    }
+
+    /// What taking back a temporary effect leads to. A second report is not recorded again.
+    pub(super) fn undo_effect(&self, event: &EffectUndoneEvent) -> Outcome {
+        let known = self.temporary.get(&event.digest).is_some_and(|(began, _)| *began == event.began);
+        let events = if known { vec![Event::EffectUndone(event.clone())] } else { Vec::new() };
+        Outcome { events, reply: Reply::Done }
+    }
+}
+
+/// The judgement that an entry holds.
+fn decision_of(event: &DecisionEvent) -> Decision {
+    Decision {
+        verdict: event.verdict,
+        findings: event.findings.clone(),
+        digest: event.digest,
+        rules: event.rules.clone(),
+        seats: Vec::new(),
+        advice: event.advice.clone(),
+        charter: event.charter.clone(),
+        recorded: true,
     }
 }

@@ -4,40 +4,81 @@ use std::collections::BTreeSet;
 
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
-use super::super::event::{EffectBeginEvent, ObjectRef, SignerRef};
+use super::super::event::{EffectBeginEvent, EnactEvent, ObjectRef, SignerRef};
 
-/// A post-mortem that is owed since a command began.
+/// What has to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owed {
+    /// The post-mortem of a command; a Review meets it.
+    PostMortem,
+    /// The acknowledgement of an override; an AcknowledgeOverride meets it.
+    Acknowledgement,
+}
+
+/// Something that is owed since a command began or was enacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obligation {
+    /// What.
+    pub owed: Owed,
     /// Digest of the command.
     pub command: Digest,
     /// The command.
     pub object: ObjectRef,
     /// What it did, in a few words.
     pub summary: String,
-    /// Index of its `effect.begin`.
+    /// Index of its `effect.begin` or `enact`.
     pub since: LogIndex,
-    /// When the review must be there.
+    /// When it must be met.
     pub due: UnixSeconds,
     /// The rules that allow nothing more once it is overdue.
     pub rules: Vec<String>,
-    /// Everybody who signed the command: none of them reviews it.
+    /// Everybody who signed the command: none of them meets it.
     pub involved: BTreeSet<String>,
+}
+
+fn names(signers: &[SignerRef]) -> BTreeSet<String> {
+    signers.iter().map(|SignerRef { principal, .. }| principal.clone()).collect()
+}
+
+impl Owed {
+    /// The words for people.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PostMortem => "post-mortem",
+            Self::Acknowledgement => "acknowledgement",
+        }
+    }
 }
 
 impl Obligation {
     /// What the begin of an action leaves to be done.
-    pub(super) fn of(index: LogIndex, begin: &EffectBeginEvent) -> Option<Self> {
+    pub(super) fn of_begin(index: LogIndex, begin: &EffectBeginEvent) -> Option<Self> {
         let EffectBeginEvent { object, digest, summary, signers, rules, post_mortem_due, .. } = begin;
-        let involved = signers.iter().map(|SignerRef { principal, .. }| principal.clone()).collect();
         post_mortem_due.map(|due| Self {
+            owed: Owed::PostMortem,
             command: *digest,
             object: object.clone(),
             summary: summary.clone(),
             since: index,
             due,
             rules: rules.clone(),
-            involved,
+            involved: names(signers),
+        })
+    }
+
+    /// What the enactment of an override leaves to be done.
+    pub(super) fn of_enactment(index: LogIndex, event: &EnactEvent) -> Option<Self> {
+        let EnactEvent { object, digest, summary, signers, rules, acknowledge_due, .. } = event;
+        acknowledge_due.map(|due| Self {
+            owed: Owed::Acknowledgement,
+            command: *digest,
+            object: object.clone(),
+            summary: summary.clone(),
+            since: index,
+            due,
+            rules: rules.clone(),
+            involved: names(signers),
         })
     }
 
@@ -45,5 +86,14 @@ impl Obligation {
     #[must_use]
     pub fn is_overdue(&self, now: UnixSeconds) -> bool {
         now >= self.due
+    }
+
+    /// The command line that drafts what meets it.
+    #[must_use]
+    pub fn next_step(&self) -> String {
+        match self.owed {
+            Owed::PostMortem => format!("miax draft review {} --findings TEXT", self.command),
+            Owed::Acknowledgement => format!("miax draft acknowledge-override {}", self.command),
+        }
     }
 }

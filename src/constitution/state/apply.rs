@@ -1,0 +1,185 @@
+//! How each event changes State.
+
+use std::sync::Arc;
+
+use crate::api::GovernedKind;
+use crate::api::reason::Reason;
+use crate::trust::Verb;
+use crate::units::{Digest, LogIndex};
+
+use super::super::action::{StateAction, WorkloadKind};
+use super::super::decision::Verdict;
+use super::super::event::{
+    DecisionEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, Event, LapseEvent, SignerRef, StoredEvent,
+};
+use super::super::request::Operation;
+use super::{CommandState, Obligation, State, StateError};
+
+/// How many judged requests are remembered by UID, so that a repeated question is recorded once. The API server repeats a
+/// question within its timeout, so this is hours of memory at a usual rate.
+const REMEMBERED_REQUESTS: usize = 4096;
+
+impl State {
+    /// Takes the next event in. The only way in which State changes.
+    ///
+    /// # Errors
+    /// [`StateError`] when the event does not fit to what came before.
+    pub fn apply(&mut self, index: LogIndex, event: &Event) -> Result<(), StateError> {
+        if index != self.next {
+            return Err(StateError::Index { index, expected: self.next });
+        }
+        match event {
+            Event::Decision(e) => self.decided(index, e),
+            Event::Stored(StoredEvent { object, digest, uid, resource_version: _ }) => {
+                self.stored.insert((object.clone(), *digest), uid.as_str().into());
+            }
+            Event::Document(e) => self.documents.entry(e.text).or_default().push_back(Arc::new(e.clone())),
+            Event::Adopt(e) => self.adopt(index, e)?,
+            Event::EffectBegin(e) => {
+                if self.is_consumed(&e.digest) {
+                    return Err(StateError::EffectOrder { index, digest: e.digest });
+                }
+                if let Some(obligation) = Obligation::of_begin(index, e) {
+                    self.obligations.insert(e.digest, Arc::new(obligation));
+                }
+                let running = CommandState::Running { index, begin: Arc::new(e.as_ref().clone()) };
+                self.commands.insert(e.digest, running);
+            }
+            Event::EffectDone(e) => self.ended(index, e, |end| CommandState::Done { index, end })?,
+            Event::EffectFailed(e) => self.ended(index, e, |end| CommandState::Failed { index, end })?,
+            Event::EffectUndone(e) => self.undone(index, e)?,
+            Event::Enact(e) => self.enact(index, e)?,
+            Event::Lapse(e) => {
+                let LapseEvent { object: _, charter, ratify_by: _, now: _ } = e;
+                let waits = self.charters.emergency().is_some_and(|e| e.charter.reference == *charter);
+                if !waits {
+                    return Err(StateError::EffectOrder { index, digest: charter.digest });
+                }
+                self.charters.lapse(index);
+            }
+            Event::KeyAdd(_) => {}
+        }
+        self.next = LogIndex(index.0 + 1);
+        Ok(())
+    }
+
+    fn enact(&mut self, index: LogIndex, event: &EnactEvent) -> Result<(), StateError> {
+        let EnactEvent { digest, summary, action, signers, .. } = event;
+        if self.is_consumed(digest) {
+            return Err(StateError::EffectOrder { index, digest: *digest });
+        }
+        match action {
+            StateAction::Review { command, findings: _ } | StateAction::AcknowledgeOverride { command } => {
+                self.obligations.remove(command);
+            }
+            StateAction::RatifyAmendment { charter } => {
+                let waits = self.charters.emergency().is_some_and(|e| e.charter.reference.digest == *charter);
+                if !waits {
+                    return Err(StateError::EffectOrder { index, digest: *charter });
+                }
+                self.charters.ratify(index);
+            }
+            StateAction::Freeze { .. }
+            | StateAction::Thaw { .. }
+            | StateAction::Waive { .. }
+            | StateAction::Override { .. }
+            | StateAction::RevokeKey { .. }
+            | StateAction::Veto { .. }
+            | StateAction::AcknowledgeIncident { .. } => self.government.enact(index, event, author_seat(signers)),
+        }
+        self.commands.insert(*digest, CommandState::Enacted { index, summary: summary.as_str().into() });
+        if let Some(obligation) = Obligation::of_enactment(index, event) {
+            self.obligations.insert(*digest, Arc::new(obligation));
+        }
+        Ok(())
+    }
+
+    fn decided(&mut self, index: LogIndex, event: &DecisionEvent) {
+        self.follow_command(index, event);
+        self.remember_refusal(index, event);
+        if event.request.is_empty() {
+            return;
+        }
+        self.judged.insert(event.request.clone(), (index, Arc::new(event.clone())));
+        self.judged_order.push_back(event.request.clone());
+        if self.judged_order.len() > REMEMBERED_REQUESTS
+            && let Some(oldest) = self.judged_order.pop_front()
+        {
+            self.judged.remove(&oldest);
+        }
+    }
+
+    /// Refused changes of workloads. The memory is bounded: the oldest name goes, and at worst a refusal is recorded twice.
+    fn remember_refusal(&mut self, index: LogIndex, event: &DecisionEvent) {
+        let workload = WorkloadKind::ALL.into_iter().any(|kind| kind.as_str() == event.object.kind);
+        if let (true, Some(template)) = (workload, event.digest) {
+            self.refused.insert((event.object.clone(), template), (index, Arc::new(event.clone())));
+            if self.refused.len() > REMEMBERED_REQUESTS
+                && let Some((oldest, _)) = self.refused.get_min().cloned()
+            {
+                self.refused.remove(&oldest);
+            }
+        }
+    }
+
+    /// What an allowed request means for the command that it is about.
+    fn follow_command(&mut self, index: LogIndex, event: &DecisionEvent) {
+        let command = GovernedKind::ControlCommand.kind();
+        if event.verdict != Verdict::Allow || event.object.kind != command {
+            return;
+        }
+        match (event.operation, event.digest) {
+            // Nobody can sign any more what is not there.
+            (Operation::Delete, _) => {
+                let gone: Vec<Digest> = self
+                    .held()
+                    .filter(|(_, held, _)| held.object == event.object)
+                    .map(|(digest, ..)| *digest)
+                    .collect();
+                gone.iter().for_each(|digest| drop(self.commands.remove(digest)));
+            }
+            (Operation::Create | Operation::Update, Some(digest)) if !self.is_consumed(&digest) => {
+                let held = event.findings.first().is_some_and(|f| f.reason == Reason::Held);
+                let state = if held {
+                    CommandState::Held { index, decision: Arc::new(event.clone()) }
+                } else {
+                    CommandState::Allowed { index, author: author_seat(&event.signers).into() }
+                };
+                self.commands.insert(digest, state);
+            }
+            (Operation::Create | Operation::Update, _) => {}
+        }
+    }
+
+    fn ended(
+        &mut self,
+        index: LogIndex,
+        event: &EffectEndEvent,
+        state: impl FnOnce(Arc<EffectEndEvent>) -> CommandState,
+    ) -> Result<(), StateError> {
+        match self.commands.get(&event.digest) {
+            Some(CommandState::Running { index: began, begin }) if *began == event.began => {
+                let (began, begin) = (*began, begin.clone());
+                let ended = state(Arc::new(event.clone()));
+                if begin.until.is_some() && matches!(ended, CommandState::Done { .. }) {
+                    self.temporary.insert(event.digest, (began, begin));
+                }
+                self.commands.insert(event.digest, ended);
+                Ok(())
+            }
+            _ => Err(StateError::EffectOrder { index, digest: event.digest }),
+        }
+    }
+
+    fn undone(&mut self, index: LogIndex, event: &EffectUndoneEvent) -> Result<(), StateError> {
+        match self.temporary.remove(&event.digest) {
+            Some((began, _)) if began == event.began => Ok(()),
+            Some(_) | None => Err(StateError::EffectOrder { index, digest: event.digest }),
+        }
+    }
+}
+
+/// The organ that the author signed for; empty when nobody did.
+fn author_seat(signers: &[SignerRef]) -> &str {
+    signers.iter().find(|s| s.verb == Verb::Author.as_str()).map(|s| s.seat.as_str()).unwrap_or_default()
+}
