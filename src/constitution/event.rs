@@ -88,6 +88,9 @@ pub struct DecisionEvent {
     /// Digest of the object, when it could be computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+    /// Digest of everything that was judged ([`super::Request::inputs`]); by it `miax ledger replay` knows the documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Digest>,
     /// In a few words what the document would do, for example `Scale Deployment shop/checkout to 3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,

@@ -34,6 +34,7 @@ pub(super) fn review(request: &Request, state: &State, facts: &Facts) -> Outcome
         operation: request.operation,
         object: ObjectRef::new(request.kind, &request.namespace, &request.name),
         digest: decision.digest,
+        inputs: request.inputs(),
         summary,
         actor: request.actor.clone(),
         verdict: decision.verdict,
