@@ -18,6 +18,7 @@ mod output;
 mod show;
 mod sign;
 mod simulate;
+mod source;
 mod status;
 mod verify;
 

@@ -7,8 +7,8 @@ use crate::units::UnixSeconds;
 
 use super::clock::now;
 use super::files::{Signed, read_object};
-use super::ledger::Source;
 use super::output::{Answer, Failure, tell};
+use super::source::Source;
 use super::verify::print_decision;
 
 #[derive(Debug, clap::Args)]

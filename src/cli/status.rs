@@ -6,8 +6,8 @@ use crate::constitution::{Lifetime, Obligation};
 use crate::units::UnixSeconds;
 
 use super::clock::now;
-use super::ledger::Source;
 use super::output::{Answer, Failure, Tone, paint, plain, print};
+use super::source::Source;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  miax status\n  miax status --dump ledger.tar.gz -o json")]

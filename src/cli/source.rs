@@ -1,0 +1,173 @@
+//! Where a ledger is read from, and what is believed about it beforehand. Nothing leaves here that was not verified.
+
+use std::path::PathBuf;
+
+use crate::api::names::CHECKPOINT_CONFIG_MAP;
+use crate::constitution::State;
+use crate::ledger::{Checkpoint, Finding, FindingClass, LogTrust, Report, Verifier};
+use crate::store::{Recorded, replay};
+use crate::trust::NoteVerifier;
+
+use super::dump::{Claims, Dump};
+use super::files::read_text;
+use super::output::{Failure, Format, failure, tell};
+
+/// Where the ledger is read from.
+#[derive(Debug, clap::Args)]
+pub(super) struct Source {
+    /// Read this dump instead of the cluster.
+    #[arg(long)]
+    dump: Option<PathBuf>,
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    cluster: super::online::Cluster,
+    #[command(flatten)]
+    trust: Trust,
+    /// How to print.
+    #[arg(short, long, default_value = "text")]
+    pub(super) output: Format,
+}
+
+/// What the verifier believes beforehand.
+#[derive(Debug, clap::Args)]
+pub(super) struct Trust {
+    /// The log's key, as `miax ledger head` prints it.
+    #[arg(long, env = "MIAX_LOG_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// Origin of the log; without it the name in the key.
+    #[arg(long)]
+    origin: Option<String>,
+    /// A checkpoint that was kept elsewhere; the log must contain it.
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
+}
+
+/// A ledger after its verification.
+pub(super) struct Verified {
+    pub(super) report: Report,
+    pub(super) trust: LogTrust,
+    pub(super) entries: Vec<Recorded>,
+    pub(super) claims: Claims,
+}
+
+impl Source {
+    /// Verifies the ledger.
+    pub(super) fn read(&self) -> Result<Verified, Failure> {
+        verify(self.dump()?, &self.trust).map(|(ledger, _)| ledger)
+    }
+
+    /// Verifies and replays the ledger, for other commands.
+    pub(super) fn replay(&self) -> Result<(Report, State), Failure> {
+        verify(self.dump()?, &self.trust).map(|(ledger, state)| (ledger.report, state))
+    }
+
+    /// The same with the origin of the log, which names the cluster.
+    pub(super) fn replay_with_origin(&self) -> Result<(Report, String, State), Failure> {
+        let (ledger, state) = verify(self.dump()?, &self.trust)?;
+        Ok((ledger.report, ledger.trust.origin, state))
+    }
+
+    fn dump(&self) -> Result<Dump, Failure> {
+        match &self.dump {
+            Some(path) => Dump::read(path),
+            None => self.read_cluster(),
+        }
+    }
+
+    #[cfg(feature = "client")]
+    fn read_cluster(&self) -> Result<Dump, Failure> {
+        self.cluster.read_ledger()
+    }
+
+    #[cfg(not(feature = "client"))]
+    #[expect(clippy::unused_self, reason = "the other build uses it")]
+    fn read_cluster(&self) -> Result<Dump, Failure> {
+        Err(Failure::new("this build of miax talks to no cluster").with_next("give --dump FILE"))
+    }
+}
+
+/// Verifies and replays what was read.
+pub(super) fn verify(dump: Dump, trust: &Trust) -> Result<(Verified, State), Failure> {
+    let Dump { blocks, claims } = dump;
+    let claims = claims.unwrap_or_default();
+    let Resolved { trust, checkpoints, wrong } = trust.resolve(&claims)?;
+    let mut verifier = Verifier::new(trust.clone(), checkpoints);
+    let (mut state, mut entries) = (State::default(), Vec::new());
+    let mut senseless = None;
+    for (name, parts) in blocks {
+        let block = match parts {
+            Ok(parts) => verifier.block(&name, &parts),
+            Err(what) => {
+                verifier.unreadable(&name, what);
+                None
+            }
+        };
+        if let (Some(block), None) = (block, &senseless) {
+            match replay(&block, &mut state) {
+                Ok(recorded) => entries.extend(recorded),
+                Err(error) => {
+                    let class = if error.is_unsupported() { FindingClass::Unsupported } else { FindingClass::Tampered };
+                    let (entry, message) = (Some(error.index()), error.to_string());
+                    senseless = Some(Finding { class, object: name, entry, message });
+                }
+            }
+        }
+    }
+    let mut report = verifier.finish();
+    report.findings.extend(senseless);
+    report.findings.extend(wrong);
+    Ok((Verified { report, trust, entries, claims }, state))
+}
+
+/// What a verification starts with.
+struct Resolved {
+    trust: LogTrust,
+    checkpoints: Vec<(Checkpoint, String)>,
+    /// The checkpoint of the dump, when the log's key did not sign it.
+    wrong: Option<Finding>,
+}
+
+impl Trust {
+    /// The log's key and the checkpoints to compare: what the user brings, else what the dump says about itself.
+    fn resolve(&self, claims: &Claims) -> Result<Resolved, Failure> {
+        let text = match &self.key {
+            Some(key) => key.clone(),
+            None if claims.key.is_empty() => {
+                return Err(Failure::new("the log's key is not in the dump")
+                    .with_next("give --key, or dump the ConfigMap miax-checkpoint of miax-system too"));
+            }
+            None => {
+                tell("note: the key is taken from the dump itself; give --key to be sure whose ledger it is");
+                claims.key.clone()
+            }
+        };
+        let key: NoteVerifier = text.parse().map_err(|e| failure(&e))?;
+        let origin = self.origin.clone().unwrap_or_else(|| key.name().to_owned());
+        let (mut checkpoints, mut wrong) = (Vec::new(), None);
+        if !claims.checkpoint.is_empty() {
+            match Checkpoint::open(&claims.checkpoint, &origin, &key) {
+                Ok(checkpoint) => checkpoints.push((checkpoint, "the checkpoint in the dump".to_owned())),
+                Err(error) => {
+                    let (class, object) = (FindingClass::Tampered, CHECKPOINT_CONFIG_MAP.to_owned());
+                    wrong = Some(Finding { class, object, entry: None, message: error.to_string() });
+                }
+            }
+        }
+        if let Some(path) = &self.checkpoint {
+            let place = path.display().to_string();
+            let opened = Checkpoint::open(&read_text(path)?, &origin, &key);
+            checkpoints.push((opened.map_err(|e| Failure::new(format!("{place}: {e}")))?, place));
+        }
+        let trust = LogTrust { epoch: epoch_of(&origin)?, origin, key };
+        Ok(Resolved { trust, checkpoints, wrong })
+    }
+}
+
+/// The last part of an origin is the epoch of the log.
+fn epoch_of(origin: &str) -> Result<u16, Failure> {
+    let epoch = origin.rsplit_once('/').and_then(|(_, epoch)| epoch.parse().ok());
+    epoch.ok_or_else(|| {
+        Failure::new(format!("`{origin}` is not the origin of a ledger"))
+            .with_next("it looks like OWNER/ecm/CLUSTER_UID/EPOCH; see `miax ledger head`")
+    })
+}
