@@ -1,11 +1,13 @@
 //! The command line as people use it: the real binary, real OpenSSH keys, a real ssh-agent.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "cli/desk.rs"]
 mod desk;
 #[path = "cli/ledger.rs"]
 mod ledger;
+#[path = "cli/replay.rs"]
+mod replay;
 #[path = "cli/signing.rs"]
 mod signing;
 #[path = "cli/words.rs"]

@@ -25,13 +25,9 @@ pub(super) enum Signed {
 impl Signed {
     /// Reads an object.
     pub(super) fn read(object: &Value) -> Result<Self, Failure> {
-        let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
-        match GovernedKind::from_kind(kind) {
-            Some(GovernedKind::ControlCommand) => Command::read(object).map(|c| Self::Command(Box::new(c))),
-            Some(GovernedKind::Manifest) => Manifest::read(object).map(|m| Self::Manifest(Box::new(m))),
-            None => {
-                return Err(Failure::new(format!("`{kind}` is not a signed kind; write ControlCommand or Manifest")));
-            }
+        match kind_of(object)? {
+            GovernedKind::ControlCommand => Command::read(object).map(|c| Self::Command(Box::new(c))),
+            GovernedKind::Manifest => Manifest::read(object).map(|m| Self::Manifest(Box::new(m))),
         }
         .map_err(|e| Failure::new(format!("{}: {e}", e.reason)))
     }
@@ -51,6 +47,13 @@ impl Signed {
             Self::Manifest(manifest) => manifest.summary(),
         }
     }
+}
+
+/// The kind of an object that is signed.
+pub(super) fn kind_of(object: &Value) -> Result<GovernedKind, Failure> {
+    let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+    GovernedKind::from_kind(kind)
+        .ok_or_else(|| Failure::new(format!("`{kind}` is not a signed kind; write ControlCommand or Manifest")))
 }
 
 /// Reads a text file, or stdin for `-`, up to the limit.

@@ -55,6 +55,8 @@ enum Action {
         #[command(flatten)]
         source: Source,
     },
+    /// Judge every recorded decision again.
+    Replay(super::replay::Arguments),
     /// Verify a dump offline: every byte, hash, seal, and what the entries mean.
     #[command(after_help = "Examples:
   miax ledger verify ledger.tar.gz --key KEY --checkpoint checkpoint.txt
@@ -79,6 +81,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
             print(output, &report_value(&ledger), || report_text(&ledger))?;
             Ok(answer(&ledger.report))
         }
+        Action::Replay(arguments) => super::replay::run(&arguments),
         Action::Head { source } => {
             let ledger = source.read()?;
             print(source.output, &report_value(&ledger), || head_text(&ledger))?;

@@ -15,6 +15,7 @@ mod ledger;
 #[cfg(feature = "client")]
 mod online;
 mod output;
+mod replay;
 mod show;
 mod sign;
 mod simulate;

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::constitution::{Facts, Operation, Request, State, TargetFact, TargetState, judge};
-use crate::units::UnixSeconds;
+use serde_json::Value;
+
+use crate::constitution::{Decision, Facts, Operation, Request, State, TargetFact, TargetState, judge};
+use crate::units::{Digest, UnixSeconds};
 
 use super::clock::now;
-use super::files::{Signed, read_object};
+use super::files::{Signed, kind_of, read_object};
 use super::output::{Answer, Failure, tell};
 use super::source::Source;
 use super::verify::print_decision;
@@ -36,58 +38,83 @@ pub(super) struct Arguments {
     source: Source,
 }
 
+/// What the target of a command is taken to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Assumed {
+    /// As the command wants it.
+    AsWanted,
+    /// It has this `metadata.generation`.
+    Generation(i64),
+    /// There is none.
+    Missing,
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let Arguments { file, at, target_generation, target_missing, source } = arguments;
     let object = read_object(file)?;
-    let signed = Signed::read(&object)?;
-    let (report, origin, state) = source.replay_with_origin()?;
-    if !report.is_whole() {
-        return Err(Failure::new("the ledger does not verify; the cluster would refuse everything")
-            .with_next("miax ledger verify tells what is wrong"));
-    }
-    let facts = Facts {
-        now: at.unwrap_or_else(now),
-        cluster_uid: cluster_uid(&origin).to_owned(),
-        genesis: first_charter(&signed, &state),
-        target: target(&signed, *target_generation, *target_missing),
+    let (origin, state) = source.replay_whole()?;
+    let assumed = match (target_missing, target_generation) {
+        (true, _) => Assumed::Missing,
+        (false, Some(generation)) => Assumed::Generation(*generation),
+        (false, None) => Assumed::AsWanted,
     };
-    let document = signed.document();
-    let request = Request {
-        uid: String::new(),
-        operation: Operation::Create,
-        kind: document.kind,
-        namespace: document.object.namespace.clone(),
-        name: document.object.name.clone(),
-        object: Some(object.clone()),
-        old: None,
-        actor: String::new(),
-    };
-    let decision = judge(&request, &state, &facts);
+    let decision = judge_creation(&object, &state, cluster_uid(&origin), at.unwrap_or_else(now), assumed)?;
     print_decision(&decision, source.output)?;
     tell(&format!("judged at ledger entry {}; nothing was recorded", state.next_index()));
     Ok(if decision.is_allowed() { Answer::Yes } else { Answer::No })
 }
 
+/// What the webhook would say if this object were created: by the same judge, also about what is malformed.
+pub(super) fn judge_creation(
+    object: &Value,
+    state: &State,
+    cluster_uid: &str,
+    now: UnixSeconds,
+    assumed: Assumed,
+) -> Result<Decision, Failure> {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let kind = kind_of(object)?;
+    // What is malformed names no target and is no charter; the judge says what is wrong with it.
+    let signed = Signed::read(object).ok();
+    let facts = Facts {
+        now,
+        cluster_uid: cluster_uid.to_owned(),
+        genesis: signed.as_ref().and_then(|signed| first_charter(signed, state)),
+        target: signed.as_ref().map_or(TargetFact::NotNamed, |signed| target(signed, assumed)),
+    };
+    let request = Request {
+        uid: String::new(),
+        operation: Operation::Create,
+        kind,
+        namespace: text("/metadata/namespace"),
+        name: text("/metadata/name"),
+        object: Some(object.clone()),
+        old: None,
+        actor: String::new(),
+    };
+    Ok(judge(&request, state, &facts))
+}
+
 /// The UID of the cluster that an origin names: `<owner>/ecm/<uid>/<epoch>`.
-fn cluster_uid(origin: &str) -> &str {
+pub(super) fn cluster_uid(origin: &str) -> &str {
     origin.rsplit('/').nth(1).unwrap_or_default()
 }
 
 /// Before the first charter the operator's configuration says which one it is; here the file does.
-fn first_charter(signed: &Signed, state: &State) -> Option<crate::units::Digest> {
+fn first_charter(signed: &Signed, state: &State) -> Option<Digest> {
     (state.newest_version() == 0).then(|| signed.document().digest)
 }
 
-fn target(signed: &Signed, generation: Option<i64>, missing: bool) -> TargetFact {
-    match signed {
-        Signed::Command(command) if command.action.target().is_some() => match missing {
-            true => TargetFact::Missing,
-            false => TargetFact::Found(TargetState {
-                uid: String::new(),
-                generation: generation.or(command.generation).unwrap_or_default(),
-                resource_version: String::new(),
-            }),
-        },
-        Signed::Command(_) | Signed::Manifest(_) => TargetFact::NotNamed,
+fn target(signed: &Signed, assumed: Assumed) -> TargetFact {
+    let command = match signed {
+        Signed::Command(command) if command.action.target().is_some() => command,
+        Signed::Command(_) | Signed::Manifest(_) => return TargetFact::NotNamed,
+    };
+    let found =
+        |generation| TargetFact::Found(TargetState { uid: String::new(), generation, resource_version: String::new() });
+    match assumed {
+        Assumed::AsWanted => found(command.generation.unwrap_or_default()),
+        Assumed::Generation(generation) => found(generation),
+        Assumed::Missing => TargetFact::Missing,
     }
 }

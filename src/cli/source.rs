@@ -61,10 +61,23 @@ impl Source {
         verify(self.dump()?, &self.trust).map(|(ledger, state)| (ledger.report, state))
     }
 
-    /// The same with the origin of the log, which names the cluster.
-    pub(super) fn replay_with_origin(&self) -> Result<(Report, String, State), Failure> {
+    /// State of a ledger that is whole, with the origin of the log, which names the cluster.
+    pub(super) fn replay_whole(&self) -> Result<(String, State), Failure> {
+        self.whole().map(|(ledger, state)| (ledger.trust.origin, state))
+    }
+
+    /// The entries of a ledger that is whole, with the origin of the log.
+    pub(super) fn entries(&self) -> Result<(String, Vec<Recorded>), Failure> {
+        self.whole().map(|(ledger, _)| (ledger.trust.origin, ledger.entries))
+    }
+
+    fn whole(&self) -> Result<(Verified, State), Failure> {
         let (ledger, state) = verify(self.dump()?, &self.trust)?;
-        Ok((ledger.report, ledger.trust.origin, state))
+        match ledger.report.is_whole() {
+            true => Ok((ledger, state)),
+            false => Err(Failure::new("the ledger does not verify; the cluster would refuse everything")
+                .with_next("miax ledger verify tells what is wrong")),
+        }
     }
 
     fn dump(&self) -> Result<Dump, Failure> {

@@ -19,7 +19,7 @@ struct Archive {
     key: String,
 }
 
-fn config_map(name: &str, parts: &BlockParts) -> Value {
+pub fn config_map(name: &str, parts: &BlockParts) -> Value {
     let BlockParts { header, seal, entries, edge } = parts;
     json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "miax-ledger"},
