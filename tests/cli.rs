@@ -10,5 +10,7 @@ mod ledger;
 mod replay;
 #[path = "cli/signing.rs"]
 mod signing;
+#[path = "cli/suites.rs"]
+mod suites;
 #[path = "cli/words.rs"]
 mod words;

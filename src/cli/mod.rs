@@ -21,6 +21,7 @@ mod sign;
 mod simulate;
 mod source;
 mod status;
+mod test;
 mod verify;
 
 use std::ffi::OsString;
@@ -76,6 +77,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Judge a document with the ledger of the cluster or of a dump, and record nothing.
     Simulate(simulate::Arguments),
+    /// Judge the cases of suites and compare with what they expect.
+    Test(test::Arguments),
     /// Say what a reason means.
     Explain(explain::Arguments),
     /// Say what is in force, what runs, and whether the ledger is whole.
@@ -134,6 +137,7 @@ fn dispatch(command: Command) -> Result<Answer, Failure> {
         Command::Withdraw(arguments) => sign::run(&arguments, Verb::Withdraw),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Ledger(arguments) => ledger::run(arguments),

@@ -80,6 +80,17 @@ impl Source {
         }
     }
 
+    /// A dump, with the key of its log.
+    pub(super) fn of_dump(path: PathBuf, key: Option<String>) -> Self {
+        Self {
+            dump: Some(path),
+            #[cfg(feature = "client")]
+            cluster: super::online::Cluster::default(),
+            trust: Trust { key, origin: None, checkpoint: None },
+            output: Format::default(),
+        }
+    }
+
     fn dump(&self) -> Result<Dump, Failure> {
         match &self.dump {
             Some(path) => Dump::read(path),

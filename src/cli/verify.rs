@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::reason::Reason;
 use crate::constitution::{
-    AdoptEvent, Decision, Document, DocumentEvent, Event, Facts, Manifest, Outcome, Proposal, Reply, State, TargetFact,
+    AdoptEvent, Decision, DocumentEvent, Event, Facts, Manifest, Outcome, Proposal, Reply, State, TargetFact,
     TargetState, deliberate, recheck,
 };
 use crate::trust::{canonical_json, sha256};
@@ -88,15 +88,24 @@ pub(super) fn judge_offline(
         }),
         Signed::Manifest(_) => TargetFact::NotNamed,
     };
-    let uid = cluster_uid.unwrap_or_else(|| cluster_of(document, &manifest));
+    let uid = cluster_uid.unwrap_or_else(|| cluster_of(&document.audience, &manifest));
     let facts = Facts { now: at, cluster_uid: uid.to_owned(), genesis: Some(manifest.document.digest), target };
     if document.digest == manifest.document.digest {
         return Ok(recheck(object, document.kind, &State::default(), &facts));
     }
-    let charter_uid = cluster_uid.unwrap_or_else(|| cluster_of(&manifest.document, &manifest));
+    let charter_uid = cluster_uid.unwrap_or_else(|| cluster_of(&manifest.document.audience, &manifest));
     let adoption = Facts { cluster_uid: charter_uid.to_owned(), target: TargetFact::NotNamed, ..facts.clone() };
     let state = adopt(&charter_object, &adoption, charter)?;
     Ok(recheck(object, document.kind, &state, &facts))
+}
+
+/// State with the charter of a file in force at this time, and that charter.
+pub(super) fn charter_in_force(path: &Path, now: UnixSeconds) -> Result<(State, Manifest), Failure> {
+    let (object, manifest) = read_charter(path)?;
+    let cluster_uid = cluster_of(&manifest.document.audience, &manifest).to_owned();
+    let genesis = Some(manifest.document.digest);
+    let facts = Facts { now, cluster_uid, genesis, target: TargetFact::NotNamed };
+    Ok((adopt(&object, &facts, path)?, manifest))
 }
 
 /// The verdict about an object of a governed kind that is no document.
@@ -107,9 +116,9 @@ fn malformed(object: &Value) -> Option<Decision> {
 }
 
 /// UID of the first cluster of the audience that the charter governs, else of any: then the judge tells what is wrong.
-fn cluster_of<'a>(document: &Document, manifest: &'a Manifest) -> &'a str {
+pub(super) fn cluster_of<'a>(audience: &[String], manifest: &'a Manifest) -> &'a str {
     let clusters = &manifest.charter.clusters;
-    let named = document.audience.iter().find_map(|name| clusters.get(name));
+    let named = audience.iter().find_map(|name| clusters.get(name));
     named.or_else(|| clusters.values().next()).map(String::as_str).unwrap_or_default()
 }
 
