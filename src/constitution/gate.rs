@@ -97,6 +97,7 @@ pub(super) fn record(request: &GateRequest, state: &State, facts: &Facts, decisi
         operation: request.operation,
         object,
         digest: Some(request.template),
+        inputs: None,
         summary: None,
         actor: request.actor.clone(),
         verdict: Verdict::Deny,

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use crate::api::GovernedKind;
 use crate::constitution::{
-    Command, DecisionEvent, DocumentEvent, Event, Facts, Manifest, Operation, Outcome, Proposal, Reply, SignerRef,
-    State, TargetFact, Verdict, deliberate,
+    Command, DecisionEvent, DocumentEvent, Event, Facts, GateRequest, Manifest, ObjectRef, Operation, Outcome,
+    Proposal, Reply, SignerRef, State, Target, TargetFact, Verdict, WorkloadKind, deliberate,
 };
 use crate::store::Recorded;
 use crate::trust::parse_json_strict;
@@ -165,7 +165,11 @@ impl Bench {
                 let facts = self.facts(lapse.now, TargetFact::NotNamed);
                 compare(event, &deliberate(&Proposal::Lapse, &self.state, &facts))
             }
-            Event::Stored(_) | Event::EffectDone(_) | Event::EffectFailed(_) | Event::KeyAdd(_) => Finding::Observed,
+            Event::Stored(_)
+            | Event::EffectDone(_)
+            | Event::EffectFailed(_)
+            | Event::EffectUndone(_)
+            | Event::KeyAdd(_) => Finding::Observed,
         }
     }
 
@@ -174,7 +178,9 @@ impl Bench {
     }
 
     fn decision(&mut self, event: &Event, decision: &DecisionEvent) -> Finding {
-        let Some(kind) = GovernedKind::from_kind(&decision.object.kind) else { return Finding::KindUnknown };
+        let Some(kind) = GovernedKind::from_kind(&decision.object.kind) else {
+            return self.gated(event, decision).unwrap_or(Finding::KindUnknown);
+        };
         let Some(request) = self.documents.request(decision, kind) else { return Finding::NoDocument };
         if let (Verdict::Allow, Some(digest), Some(object)) = (decision.verdict, decision.digest, &request.object) {
             self.allowed.entry(digest).or_default().push(object.clone());
@@ -186,6 +192,22 @@ impl Bench {
             again.inputs = decision.inputs;
         }
         compare(event, &outcome)
+    }
+
+    /// A refused change of a workload. Its entry holds everything that was judged; the pod template before was another one.
+    fn gated(&self, event: &Event, decision: &DecisionEvent) -> Option<Finding> {
+        let ObjectRef { kind, namespace, name } = &decision.object;
+        let kind = WorkloadKind::ALL.into_iter().find(|k| k.as_str() == kind)?;
+        let request = GateRequest {
+            uid: decision.request.clone(),
+            operation: decision.operation,
+            target: Target { kind, namespace: namespace.clone(), name: name.clone() },
+            template: decision.digest?,
+            template_before: None,
+            actor: decision.actor.clone(),
+        };
+        let facts = self.facts(decision.now, decision.target.clone());
+        Some(compare(event, &deliberate(&Proposal::Gate(Box::new(request)), &self.state, &facts)))
     }
 
     /// Judges the stored version of a command: the allowed one that the same people signed.
@@ -237,7 +259,7 @@ fn compare(recorded: &Event, outcome: &Outcome) -> Finding {
         }
         ([], Reply::Judged(decision)) => return other(format!("none: {}", decision.message())),
         ([], Reply::JudgedBefore(index, _)) => return other(format!("none: entry {index} answers it")),
-        ([], Reply::Done | Reply::Begin(_)) => return other("none".to_owned()),
+        ([], Reply::Done | Reply::Begin(_) | Reply::Passed) => return other("none".to_owned()),
         (more, _) => return other(more.iter().map(Event::kind).collect::<Vec<_>>().join(", ")),
     };
     if differences.is_empty() { Finding::Same } else { Finding::Differs(differences) }
@@ -267,6 +289,7 @@ fn describe(event: &Event) -> String {
         Event::Adopt(e) => &e.object,
         Event::EffectBegin(e) => &e.object,
         Event::EffectDone(e) | Event::EffectFailed(e) => &e.object,
+        Event::EffectUndone(e) => &e.object,
         Event::Enact(e) => &e.object,
         Event::Lapse(e) => &e.object,
         Event::Document(_) | Event::KeyAdd(_) => return event.kind().to_owned(),
