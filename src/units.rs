@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A point in time as whole seconds since 1970-01-01T00:00:00Z, from year 0 to year 9999.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixSeconds(i64);
 
 /// A point in time as milliseconds since 1970-01-01T00:00:00Z; what ledger entries carry.

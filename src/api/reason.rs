@@ -237,6 +237,8 @@ reasons! {
     LedgerBroken: Unable,
     /// The operator's view of the cluster is too old or not complete yet.
     FactsStale: Unable,
+    /// The clock of this replica is behind the newest entry of the ledger; what has expired must not come back to life.
+    ClockBehind: Unable,
     /// More requests are waiting than can be answered in time.
     Overloaded: Unable,
     /// A rule could not be evaluated; a rule that fails refuses.

@@ -218,6 +218,24 @@ impl Event {
         }
     }
 
+    /// The time that it was decided at, by the clock of whoever decided; `None` for what only follows.
+    #[must_use]
+    pub fn now(&self) -> Option<UnixSeconds> {
+        match self {
+            Self::Decision(e) => Some(e.now),
+            Self::EffectBegin(e) => Some(e.now),
+            Self::EffectUndone(e) => Some(e.now),
+            Self::Enact(e) => Some(e.now),
+            Self::Lapse(e) => Some(e.now),
+            Self::Stored(_)
+            | Self::Document(_)
+            | Self::Adopt(_)
+            | Self::EffectDone(_)
+            | Self::EffectFailed(_)
+            | Self::KeyAdd(_) => None,
+        }
+    }
+
     /// The fields of the entry.
     ///
     /// # Errors

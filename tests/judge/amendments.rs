@@ -1,7 +1,7 @@
 //! Article X: how one charter follows another.
 
 use miax::api::reason::Reason;
-use miax::constitution::{Decision, Proposal, Reply, State, deliberate, judge};
+use miax::constitution::{Decision, Facts, Manifest, Proposal, Reply, State, deliberate, judge};
 use miax::trust::{SigningKey, Verb};
 use miax::units::Seconds;
 use serde_json::{Value, json};
@@ -175,4 +175,37 @@ fn article_x_an_expired_charter_can_still_be_followed() {
     let outcome = deliberate(&Proposal::Adopt(Box::new(object)), &state, &late);
     apply(&mut state, &outcome.events);
     assert_eq!(state.charter(*NOW).expect("in force").reference.version, 2);
+}
+
+#[test]
+fn of_two_amendments_that_race_one_comes_into_force() {
+    let org = Org::new();
+    let mut state = org.state();
+    let version = |reason: &str| {
+        let mut object = org.amendment(2, |o| {
+            let waiver = json!({"finding": "NoHardwareSeat", "subject": "rules", "reason": reason});
+            o["spec"]["body"]["charter"]["waivers"] = json!([waiver]);
+        });
+        org.ratify(&mut object);
+        object
+    };
+    let (one, other) = (version("one"), version("other"));
+    for object in [&one, &other] {
+        let review = deliberate(&Proposal::Review(Box::new(create(object))), &state, &facts());
+        apply(&mut state, &review.events);
+        assert!(matches!(review.reply, Reply::Judged(d) if d.is_allowed()), "both are right when they are asked about");
+    }
+    assert_eq!(adopt(&other, &mut state), None);
+    assert_eq!(adopt(&one, &mut state), Some(Reason::VersionReused), "the second is judged again and comes too late");
+}
+
+#[test]
+fn a_ledger_of_another_first_charter_allows_nothing() {
+    let org = Org::new();
+    let state = org.state();
+    let digest = Manifest::read(&org.charter).expect("charter").document.digest;
+    let at = |genesis| judge(&create(&org.approved()), &state, &Facts { genesis, ..facts() });
+    assert_eq!(at(Some(digest)).reason(), Reason::QuorumComplete);
+    let other = at(Some(miax::units::Digest([7; 32])));
+    assert_eq!(other.reason(), Reason::GenesisMismatch, "{}", other.message());
 }

@@ -17,3 +17,4 @@ mod model;
 mod org;
 mod oversight;
 mod routing;
+mod time;

@@ -15,7 +15,7 @@ use super::super::decision::Finding;
 use super::super::document::DocumentError;
 use super::super::facts::Facts;
 use super::super::rules::{
-    Case, audience, consumed, effect_ahead, floors, overdue, route, state_action, target, vetoed, window,
+    Case, audience, consumed, effect_ahead, floors, ground, overdue, route, state_action, target, vetoed, window,
 };
 use super::super::state::{InForce, Lifetime, State};
 use super::{Judged, advise, check_signatures};
@@ -32,7 +32,7 @@ pub(in super::super) fn judge_command(object: &Value, state: &State, facts: &Fac
     let document = &command.document;
     let charter = in_force.charter.acting(command.action.name(), command.namespace(), facts.now);
     let charter = charter.as_ref();
-    let mut findings: Vec<Finding> = Vec::new();
+    let mut findings = ground(state, facts);
     findings.extend(consumed(&document.digest, state));
     findings.extend(window(document, facts.now));
     findings.extend(effect_ahead(&command.action, facts.now));

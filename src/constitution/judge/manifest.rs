@@ -12,7 +12,7 @@ use super::super::document::{Document, DocumentError, SignatureFields};
 use super::super::facts::Facts;
 use super::super::lint::lint;
 use super::super::manifest::Manifest;
-use super::super::rules::{audience, may_send, ratified_in_time, version, window};
+use super::super::rules::{audience, ground, may_send, ratified_in_time, version, window};
 use super::super::state::State;
 use super::{Judged, advise, check_signatures};
 
@@ -22,7 +22,7 @@ pub(in super::super) fn judge_manifest(object: &Value, state: &State, facts: &Fa
         Err(error) => return Judged::refused(vec![error.into()]),
     };
     let document = &manifest.document;
-    let mut findings: Vec<Finding> = Vec::new();
+    let mut findings = ground(state, facts);
     findings.extend(version(&manifest, state, facts));
     findings.extend(window(document, facts.now));
     findings.extend(audience(document, &manifest.charter, &facts.cluster_uid));

@@ -4,6 +4,7 @@
 mod audience;
 mod consumed;
 mod floor;
+mod ground;
 mod obligation;
 mod oversight;
 mod quorum;
@@ -16,6 +17,7 @@ mod version;
 pub(super) use audience::audience;
 pub(super) use consumed::consumed;
 pub(super) use floor::floors;
+pub(super) use ground::ground;
 pub(super) use obligation::overdue;
 pub(super) use oversight::{Case, state_action, vetoed};
 pub(super) use quorum::{Counted, quorum};

@@ -59,6 +59,9 @@ impl State {
             }
             Event::KeyAdd(_) => {}
         }
+        if let Some(now) = event.now() {
+            self.newest_time = self.newest_time.max(now);
+        }
         self.next = LogIndex(index.0 + 1);
         Ok(())
     }

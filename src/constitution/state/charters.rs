@@ -14,6 +14,7 @@ pub(super) struct Charters {
     base: Option<Arc<InForce>>,
     adopted: imbl::OrdMap<Digest, LogIndex>,
     newest: u64,
+    first: Option<Digest>,
     /// An emergency charter that lapsed, until an amendment with the whole quorum follows.
     lapsed: Option<LogIndex>,
     changed: Option<LogIndex>,
@@ -48,6 +49,10 @@ impl Charters {
         self.adopted.get(digest).copied()
     }
 
+    pub(super) fn first(&self) -> Option<Digest> {
+        self.first
+    }
+
     pub(super) fn newest(&self) -> u64 {
         self.newest
     }
@@ -65,6 +70,7 @@ impl Charters {
         self.base = before.filter(|_| charter.ratify_by.is_some());
         self.lapsed = self.lapsed.filter(|_| charter.ratify_by.is_some());
         self.adopted.insert(charter.reference.digest, index);
+        self.first = self.first.or(Some(charter.reference.digest));
         self.newest = self.newest.max(charter.reference.version);
         self.current = Some(Arc::new(charter));
         self.changed = Some(index);

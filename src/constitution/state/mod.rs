@@ -40,6 +40,8 @@ pub struct State {
     judged_order: imbl::Vector<String>,
     /// Refused changes of workloads, so that a syncer that tries for ever is recorded once.
     refused: imbl::OrdMap<(ObjectRef, Digest), (LogIndex, Arc<DecisionEvent>)>,
+    /// The latest time that an entry was decided at.
+    newest_time: UnixSeconds,
     next: LogIndex,
 }
 
@@ -91,6 +93,18 @@ impl State {
     #[must_use]
     pub fn emergency(&self) -> Option<Emergency<'_>> {
         self.charters.emergency()
+    }
+
+    /// The digest of the charter that this ledger began with.
+    #[must_use]
+    pub fn first_charter(&self) -> Option<Digest> {
+        self.charters.first()
+    }
+
+    /// The latest time that an entry was decided at; 1970 before the first.
+    #[must_use]
+    pub fn newest_time(&self) -> UnixSeconds {
+        self.newest_time
     }
 
     /// The highest version that a charter ever had; 0 before the first.
@@ -237,13 +251,12 @@ impl State {
     }
 
     /// The index and judgement of this very question, when it was judged before with the same verdict: the same UID about the
-    /// same object and digest. A UID alone proves nothing, and a digest does not cover signatures: an allow is never
-    /// repeated for what would be refused now.
+    /// same bytes. A UID alone proves nothing, and an allow is never repeated for what would be refused now.
     pub(super) fn judged(&self, question: &DecisionEvent) -> Option<(LogIndex, Decision)> {
         let (index, event) = self.judged.get(&question.request)?;
-        let DecisionEvent { digest, verdict, operation, object, .. } = event.as_ref();
-        let DecisionEvent { operation: o, object: b, digest: d, verdict: v, .. } = question;
-        let same = (operation, object, digest, verdict) == (o, b, d, v);
+        let DecisionEvent { inputs, verdict, operation, object, .. } = event.as_ref();
+        let DecisionEvent { operation: o, object: b, inputs: i, verdict: v, .. } = question;
+        let same = (operation, object, inputs, verdict) == (o, b, i, v);
         same.then(|| (*index, decision_of(event)))
     }
 
