@@ -60,8 +60,8 @@ fn serve() -> (u16, String, String) {
             let at = UnixSeconds::new(NOW);
             let authority = Authority::make(at).expect("authority");
             let leaf = authority.sign_leaf(&["127.0.0.1".into()], at).expect("leaf");
-            let server =
-                Server::start("127.0.0.1:0".parse().expect("address"), &leaf, router(webhook())).expect("listens");
+            let server = Server::start("127.0.0.1:0".parse().expect("address"), &leaf, None, router(webhook()))
+                .expect("listens");
             let thread = std::fs::read_link("/proc/thread-self").expect("a thread").display().to_string();
             sender.send((server.address().port(), authority.bundle(), thread)).expect("sent");
             std::future::pending::<()>().await;

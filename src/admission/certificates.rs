@@ -9,8 +9,10 @@ use k8s_openapi::ByteString;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 
 use crate::units::{Seconds, UnixSeconds};
 
@@ -59,8 +61,8 @@ pub enum AuthorityStep {
 
 /// A replica's serving certificate.
 pub struct Leaf {
-    /// What rustls serves with.
-    pub config: std::sync::Arc<rustls::ServerConfig>,
+    /// The certificate and its key.
+    pub certified: std::sync::Arc<CertifiedKey>,
     /// When it ends.
     pub ends: UnixSeconds,
     /// The authority that signed it.
@@ -191,10 +193,8 @@ impl Authority {
         let issuer = Issuer::from_ca_cert_pem(&self.current.certificate, KeyPair::from_pem(&self.current.key)?)?;
         let certificate = params.signed_by(&key, &issuer)?;
         let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(|_| AuthorityError::Damaged("leaf"))?;
-        let config = rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], private)?;
-        Ok(Leaf { config: config.into(), ends, issuer: self.current.certificate.clone() })
+        let certified = CertifiedKey::from_der(vec![certificate.der().clone()], private, &default_provider())?;
+        Ok(Leaf { certified: certified.into(), ends, issuer: self.current.certificate.clone() })
     }
 
     /// Whether the replica needs another leaf: its own ends soon, or the authority was changed.
@@ -254,7 +254,6 @@ mod tests {
 
     #[test]
     fn a_leaf_is_replaced_in_time_and_with_its_authority() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let now = UnixSeconds::new(NOW);
         let authority = Authority::make(now).expect("authority");
         let leaf =

@@ -4,6 +4,7 @@
 //! error become an allow.
 
 mod certificates;
+mod door;
 mod gated;
 mod handler;
 mod review;
@@ -11,6 +12,7 @@ mod server;
 mod snapshot;
 
 pub use certificates::{Authority, AuthorityError, AuthorityStep, Leaf};
+pub use door::{Door, DoorError};
 pub use handler::Webhook;
 pub use review::{Review, ReviewError, respond};
 pub use server::{ServeError, Server, router};

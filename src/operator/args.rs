@@ -70,6 +70,13 @@ pub struct Webhook {
     /// Names that the API server calls the webhook by; in the certificate.
     #[arg(long = "name", env = "MIAX_NAMES", value_delimiter = ',', default_value = "miax-webhook.miax-system.svc")]
     pub names: Vec<String>,
+    /// Authorities of client certificates, in PEM: whoever does not prove a certificate of them is not answered. Read again
+    /// when its content changes. Without it everybody who reaches the port is answered.
+    #[arg(long, env = "MIAX_CLIENT_CA")]
+    pub client_ca: Option<PathBuf>,
+    /// The common name or DNS name that the client certificate must bear.
+    #[arg(long, env = "MIAX_CLIENT_NAME", requires = "client_ca")]
+    pub client_name: Option<String>,
     /// Seconds between being not ready and taking no more connections, so that nobody is sent to a closed door.
     #[arg(long, default_value_t = 3)]
     pub drain: u64,

@@ -2,6 +2,7 @@
 
 mod args;
 mod authority;
+mod client_ca;
 mod clock;
 mod guards;
 mod install;
@@ -48,6 +49,9 @@ pub enum Error {
     /// The checkpoint in the cluster is not one of this log.
     #[error("the checkpoint in the cluster does not open: {0}")]
     Checkpoint(#[from] crate::ledger::CheckpointError),
+    /// The authorities of client certificates.
+    #[error(transparent)]
+    ClientCa(#[from] client_ca::ClientCaError),
     /// The cluster cannot be identified.
     #[error("the namespace kube-system has no uid; this cluster cannot be identified")]
     ClusterUid,
@@ -236,8 +240,9 @@ async fn ended(mut alive: watch::Receiver<bool>) {
 }
 
 async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
-    let args::Webhook { common, listen, names, drain } = options;
+    let args::Webhook { common, listen, names, client_ca, client_name, drain } = options;
     let base = Base::start(&common).await?;
+    let door = client_ca.map(|path| client_ca::open(path, client_name)).transpose()?;
     let key = log_key::wait_for(&base.client, &base.origin).await?;
     let (ledger, alive) = base.start_ledger(&common, key)?;
     let workloads = WorkloadCache::start(&base.client);
@@ -248,7 +253,7 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     let ready = readiness(ledger.clone(), snapshot.clone(), leaf_ending, is_draining, base.clock.clone());
     base.serve_probes(common.probes, ready, ledger.clone()).await?;
     let webhook = Arc::new(Webhook::new(ledger, snapshot, base.metrics.clone()));
-    let server = Arc::new(Server::start(listen, &leaf, router(webhook))?);
+    let server = Arc::new(Server::start(listen, &leaf, door, router(webhook))?);
     tracing::info!(address = %server.address(), origin = base.origin, "the webhook listens");
     tokio::spawn(authority::keep_leaf(
         base.client.clone(),

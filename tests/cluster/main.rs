@@ -4,6 +4,7 @@
 
 mod actions;
 mod amendments;
+mod door;
 mod faults;
 mod gate;
 mod guards;

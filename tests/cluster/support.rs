@@ -12,9 +12,14 @@ pub(crate) fn stage() -> Stage {
 }
 
 pub(crate) fn stage_on(plane: ControlPlaneBuilder) -> Stage {
+    stage_with(plane, Vec::new())
+}
+
+/// The same with a webhook that is started with more arguments.
+pub(crate) fn stage_with(plane: ControlPlaneBuilder, webhook_arguments: Vec<String>) -> Stage {
     let binaries =
         Binaries { miax: env!("CARGO_BIN_EXE_miax").into(), operator: env!("CARGO_BIN_EXE_miax-operator").into() };
-    let stage = Stage::raise(Options { binaries, plane }).expect("the stage is up");
+    let stage = Stage::raise(Options { binaries, plane, webhook_arguments }).expect("the stage is up");
     stage.adopt_charter().expect("the charter is in force");
     let kubectl = stage.plane().kubectl();
     kubectl.run(&["create", "namespace", "shop"]).expect("namespace");
@@ -151,4 +156,16 @@ fn wait_for(stage: &Stage, scope: &[&str], object: &str, path: &str, expected: &
 pub(crate) fn entries(stage: &Stage) -> Vec<Value> {
     let text = stage.cli().run(&["ledger", "list", "-o", "json"]).expect("the ledger verifies");
     serde_json::from_str(&text).expect("json")
+}
+
+/// The admission settings that a page of the documents shows are those that this API server was started with.
+#[track_caller]
+pub(crate) fn shows_the_admission_settings(stage: &Stage, page: &str) {
+    let text = std::fs::read_to_string(format!("{}/{page}", env!("CARGO_MANIFEST_DIR"))).expect(page);
+    let (_, rest) = text.split_once("# /etc/kubernetes/miax/admission.yaml\n").expect("the page shows the file");
+    let (shown, _) = rest.split_once("```").expect("the block ends");
+    let directory = stage.plane().directory().display().to_string();
+    let shown = miax::trust::parse_yaml_strict(&shown.replace("/etc/kubernetes/miax", &directory)).expect("yaml");
+    let used = std::fs::read_to_string(format!("{directory}/admission.yaml")).expect("written");
+    assert_eq!(shown, [serde_json::from_str::<Value>(&used).expect("json")]);
 }

@@ -72,6 +72,31 @@ fn pods_run_with_no_rights_on_their_node() {
 }
 
 #[test]
+fn the_webhook_alone_gets_the_client_authorities() {
+    let check = |object: &str, source: &str| {
+        let set = format!("webhook.clientCa.{object}=door,webhook.clientCa.key=door.crt,webhook.clientCa.name=api");
+        let deployments = rendered(&["--set", &set]).into_iter().filter(|o| o["kind"] == "Deployment");
+        for deployment in deployments {
+            let pod = &deployment["spec"]["template"]["spec"];
+            let container = &pod["containers"][0];
+            let value = |name: &str| {
+                let variables = container["env"].as_array().expect("variables");
+                variables.iter().find(|v| v["name"] == name).map(|v| v["value"].clone())
+            };
+            let is_webhook = container["args"][0] == "webhook";
+            let path = is_webhook.then(|| "/etc/miax/client-ca/door.crt".into());
+            assert_eq!((value("MIAX_CLIENT_CA"), value("MIAX_CLIENT_NAME")), (path, is_webhook.then(|| "api".into())));
+            assert_eq!(pod.pointer(source) == Some(&"door".into()), is_webhook);
+            assert_eq!(container["volumeMounts"][0]["mountPath"] == "/etc/miax/client-ca", is_webhook);
+        }
+    };
+    check("configMap", "/volumes/0/configMap/name");
+    check("secret", "/volumes/0/secret/secretName");
+    let plain = rendered(&[]).into_iter().any(|o| o.to_string().contains("MIAX_CLIENT_CA"));
+    assert!(!plain, "nothing is asked for by default");
+}
+
+#[test]
 fn wrong_values_are_refused() {
     let check = |more: &[&str], part: &str| {
         let fixed = ["template", "miax", "charts/miax", "--namespace", "miax-system"];
@@ -82,5 +107,10 @@ fn wrong_values_are_refused() {
     check(&["--set", "webhook.replica=1"], "replica");
     check(&["--set", "genesis=abc"], "genesis");
     check(&["--set", "seats={}"], "seats");
+    check(&["--set", "webhook.clientCa.path=/x"], "path");
+    check(&["--set", "controller.clientCa.configMap=x"], "clientCa");
+    check(&["--set", "webhook.clientCa.configMap=A_B"], "configMap");
+    check(&["--set", "webhook.clientCa.configMap=a,webhook.clientCa.secret=b"], "not both");
+    check(&["--set", "webhook.clientCa.name=a"], "says nothing without");
     check(&["--namespace", "elsewhere"], "install into the namespace miax-system");
 }

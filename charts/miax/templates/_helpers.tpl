@@ -3,6 +3,14 @@
 {{- if ne .Release.Namespace "miax-system" -}}
 {{- fail "install into the namespace miax-system: helm install miax charts/miax -n miax-system --create-namespace" -}}
 {{- end -}}
+{{- with .Values.webhook.clientCa -}}
+{{- if and .configMap .secret -}}
+{{- fail "webhook.clientCa takes a configMap or a secret, not both" -}}
+{{- end -}}
+{{- if and .name (not .configMap) (not .secret) -}}
+{{- fail "webhook.clientCa.name says nothing without webhook.clientCa.configMap or webhook.clientCa.secret" -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "miax.image" -}}
@@ -13,6 +21,11 @@
 
 {{- define "miax.seat" -}}
 seat-{{ lower . }}
+{{- end -}}
+
+{{/* The name of the object with the client authorities, when there is one and the role asks for certificates. */}}
+{{- define "miax.clientCa" -}}
+{{- if eq .role "webhook" -}}{{ .root.Values.webhook.clientCa.configMap }}{{ .root.Values.webhook.clientCa.secret }}{{- end -}}
 {{- end -}}
 
 {{/* What both roles' pods have in common; the argument is a dict of root, role and settings. */}}
@@ -43,6 +56,12 @@ containers:
       {{- with .root.Values.genesis }}
       - {name: MIAX_GENESIS, value: {{ . | quote }}}
       {{- end }}
+      {{- if include "miax.clientCa" . }}
+      - {name: MIAX_CLIENT_CA, value: {{ printf "/etc/miax/client-ca/%s" .root.Values.webhook.clientCa.key | quote }}}
+      {{- with .root.Values.webhook.clientCa.name }}
+      - {name: MIAX_CLIENT_NAME, value: {{ . | quote }}}
+      {{- end }}
+      {{- end }}
     ports:
       - {name: probes, containerPort: 8080}
       {{- if eq .role "webhook" }}
@@ -56,4 +75,16 @@ containers:
       allowPrivilegeEscalation: false
       readOnlyRootFilesystem: true
       capabilities: {drop: [ALL]}
+    {{- if include "miax.clientCa" . }}
+    volumeMounts: [{name: client-ca, mountPath: /etc/miax/client-ca, readOnly: true}]
+    {{- end }}
+{{- if include "miax.clientCa" . }}
+volumes:
+  {{- with .root.Values.webhook.clientCa.configMap }}
+  - {name: client-ca, configMap: {name: {{ . | quote }}}}
+  {{- end }}
+  {{- with .root.Values.webhook.clientCa.secret }}
+  - {name: client-ca, secret: {secretName: {{ . | quote }}}}
+  {{- end }}
+{{- end }}
 {{- end -}}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::admission::Admission;
 use crate::binaries::{Tool, binary};
 use crate::certificates::{Authority, write};
 use crate::error::ClusterError;
@@ -23,6 +24,7 @@ const SERVICE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
 #[derive(Clone, Debug, Default)]
 pub struct ControlPlaneBuilder {
     api_server_arguments: Vec<String>,
+    admission: Admission,
     /// Address that pods reach the API server by; only with a node.
     node_address: Option<IpAddr>,
     /// What the janitor undoes beside the directory.
@@ -48,6 +50,20 @@ impl ControlPlaneBuilder {
     #[must_use]
     pub fn api_server_argument(mut self, argument: &str) -> Self {
         self.api_server_arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Lets the API server prove itself to webhooks with this certificate and key.
+    #[must_use]
+    pub fn webhook_client(mut self, certificate: &Path, key: &Path) -> Self {
+        self.admission.webhook_client = Some((certificate.to_owned(), key.to_owned()));
+        self
+    }
+
+    /// Lets the API server load these policies and bindings from a file, where the API cannot reach them.
+    #[must_use]
+    pub fn static_policies(mut self, text: &str) -> Self {
+        self.admission.static_policies = Some(text.to_owned());
         self
     }
 
@@ -81,6 +97,7 @@ impl ControlPlaneBuilder {
         let store = format!("http://127.0.0.1:{client}");
         let etcd = Component::start("etcd", &etcd, &etcd_arguments(&store, peer), &directory)?;
         let mut arguments = api_server_arguments(&store, secure, self.node_address);
+        arguments.extend(self.admission.write(&directory)?);
         arguments.extend(self.api_server_arguments);
         let mut plane = ControlPlane {
             controllers: None,

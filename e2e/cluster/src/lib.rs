@@ -1,6 +1,7 @@
 //! Real Kubernetes clusters for tests and demos: started from pinned Go modules in seconds, several side by side, always
 //! stopped.
 
+mod admission;
 mod binaries;
 mod certificates;
 mod control_plane;

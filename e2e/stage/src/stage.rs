@@ -18,6 +18,8 @@ pub struct Options {
     pub binaries: Binaries,
     /// The control plane.
     pub plane: ControlPlaneBuilder,
+    /// What the webhook is started with besides the usual.
+    pub webhook_arguments: Vec<String>,
 }
 
 /// A control plane with Miax on it and an organisation in charge.
@@ -26,6 +28,7 @@ pub struct Stage {
     organisation: Organisation,
     cli: Cli,
     webhook_port: u16,
+    webhook_arguments: Vec<String>,
     /// The controllers.
     pub controller: Component,
     /// The webhook.
@@ -47,7 +50,7 @@ impl Stage {
     /// # Errors
     /// [`StageError`]: what did not start, with the end of its log.
     pub fn raise(options: Options) -> Result<Self, StageError> {
-        let Options { binaries, plane } = options;
+        let Options { binaries, plane, webhook_arguments } = options;
         let plane = plane.start()?;
         let directory = plane.directory().join("organisation");
         std::fs::create_dir(&directory).map_err(StageError::io("no directory for the organisation"))?;
@@ -59,8 +62,8 @@ impl Stage {
         install(&plane, &binaries, webhook_port)?;
         let genesis = organisation.genesis().to_owned();
         let controller = launch_controller(&plane, &binaries, &genesis)?;
-        let webhook = launch_webhook(&plane, &binaries, &genesis, webhook_port, "webhook")?;
-        let stage = Self { binaries, organisation, cli, webhook_port, controller, webhook, plane };
+        let webhook = launch_webhook(&plane, &binaries, &genesis, webhook_port, "webhook", &webhook_arguments)?;
+        let stage = Self { binaries, organisation, cli, webhook_port, webhook_arguments, controller, webhook, plane };
         stage.wait_for_bundle()?;
         Ok(stage)
     }
@@ -140,7 +143,8 @@ impl Stage {
     /// [`StageError::Cluster`] when it does not become ready.
     pub fn restart_webhook(&mut self) -> Result<(), StageError> {
         let genesis = self.organisation.genesis().to_owned();
-        self.webhook = launch_webhook(&self.plane, &self.binaries, &genesis, self.webhook_port, "webhook")?;
+        let (port, more) = (self.webhook_port, &self.webhook_arguments);
+        self.webhook = launch_webhook(&self.plane, &self.binaries, &genesis, port, "webhook", more)?;
         Ok(())
     }
 
@@ -149,7 +153,8 @@ impl Stage {
     /// # Errors
     /// [`StageError::Cluster`] when it does not become ready.
     pub fn another_webhook(&self, port: u16, name: &str) -> Result<Component, StageError> {
-        launch_webhook(&self.plane, &self.binaries, self.organisation.genesis(), port, name)
+        let genesis = self.organisation.genesis();
+        launch_webhook(&self.plane, &self.binaries, genesis, port, name, &self.webhook_arguments)
     }
 
     /// Port of the webhook.
@@ -190,11 +195,13 @@ fn launch_webhook(
     genesis: &str,
     port: u16,
     name: &str,
+    more: &[String],
 ) -> Result<Component, StageError> {
     let kubeconfig = plane.kubeconfig_of_account("miax-system", "miax-webhook")?;
     let [probes] = free_ports()?;
-    let more = ["--listen", &format!("127.0.0.1:{port}"), "--name", "127.0.0.1", "--drain", "0"].map(str::to_owned);
-    launch(plane, binaries, genesis, &kubeconfig, name, Launch { role: "webhook", probes, more: more.to_vec() })
+    let usual = ["--listen", &format!("127.0.0.1:{port}"), "--name", "127.0.0.1", "--drain", "0"].map(str::to_owned);
+    let more = [&usual, more].concat();
+    launch(plane, binaries, genesis, &kubeconfig, name, Launch { role: "webhook", probes, more })
 }
 
 fn launch(

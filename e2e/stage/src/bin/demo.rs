@@ -246,7 +246,8 @@ fn change_one_byte(dump: &str) -> Result<(String, String), StageError> {
 fn demo() -> Result<(), StageError> {
     let narrator = Narrator { colour: std::io::stdout().is_terminal() };
     narrator.title("A real control plane (etcd, kube-apiserver, kube-controller-manager) with Miax beside it");
-    let options = Options { binaries: Binaries::beside_me()?, plane: ControlPlane::builder() };
+    let binaries = Binaries::beside_me()?;
+    let options = Options { binaries, plane: ControlPlane::builder(), webhook_arguments: Vec::new() };
     let stage = Stage::raise(options)?;
     narrator.answer(true, &format!("ready: KUBECONFIG={}", stage.plane().kubeconfig().display()));
     Demo { stage, narrator }.run()
