@@ -24,6 +24,8 @@ pub const LEDGER_GUARD: &str = "miax-ledger";
 pub const STATUS_GUARD: &str = "miax-status";
 /// The guard of the webhook configuration, the kinds and the namespaces.
 pub const INSTALLATION_GUARD: &str = "miax-installation";
+/// The guard of the guards; only an API server that loads it from a file asks it.
+pub const GUARDS_GUARD: &str = "miax-guards";
 /// The `ValidatingWebhookConfiguration` of gated workloads.
 pub const GATED_WEBHOOK: &str = "miax-gated";
 /// The webhook inside of it.

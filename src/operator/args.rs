@@ -19,7 +19,8 @@ pub struct Arguments {
 const EXAMPLES: &str = "Examples:
   miax-operator webhook --genesis sha256:…           # one replica of the admission webhook
   miax-operator controller --genesis sha256:…        # the controllers and the log's checkpoints
-  miax-operator manifests --url https://127.0.0.1:9443 | kubectl apply -f -";
+  miax-operator manifests --url https://127.0.0.1:9443 | kubectl apply -f -
+  miax-operator manifests --static > /etc/kubernetes/miax/policies/miax.yaml";
 
 /// What to run.
 #[derive(Debug, Subcommand)]
@@ -85,6 +86,9 @@ pub struct Webhook {
 /// Options of `manifests`.
 #[derive(Clone, Debug, Args)]
 pub struct Manifests {
+    /// Print the guards alone, in the form that an API server loads from files, out of reach of the API.
+    #[arg(long = "static", conflicts_with_all = ["url", "seats"])]
+    pub static_guards: bool,
     /// Call the webhook by this URL instead of by its service: for an operator that runs outside of the cluster.
     #[arg(long)]
     pub url: Option<String>,

@@ -1,19 +1,52 @@
 //! Guards: ValidatingAdmissionPolicies of the API server itself. They hold while every pod of Miax is gone, and they cover what
 //! a webhook cannot guard: its own configuration (R20).
 //!
-//! Against whoever may change policies they are a hurdle, not a wall; the watchdog notices when one is gone.
+//! Against whoever may change policies they are a hurdle, not a wall; the watchdog notices when one is gone. Loaded by the API
+//! server from files they are a wall: the API cannot reach them.
 
 use serde_json::{Value, json};
 
 use crate::api::names::{
-    CONTROLLER_ACCOUNT, GATE_ENABLED, GATE_GUARD, GATE_LABEL, GATED_WEBHOOK, GOVERNED_WEBHOOK, INSTALLATION_GUARD,
-    LEDGER_GUARD, LEDGER_NAMESPACE, STATUS_GUARD, SYSTEM_NAMESPACE, WEBHOOK_ACCOUNT,
+    CONTROLLER_ACCOUNT, GATE_ENABLED, GATE_GUARD, GATE_LABEL, GATED_WEBHOOK, GOVERNED_WEBHOOK, GUARDS_GUARD,
+    INSTALLATION_GUARD, LEDGER_GUARD, LEDGER_NAMESPACE, STATUS_GUARD, SYSTEM_NAMESPACE, WEBHOOK_ACCOUNT,
 };
 use crate::api::{GROUP, GovernedKind};
 
 /// Every guard: the policies and their bindings.
 pub(super) fn guards() -> Vec<Value> {
     [ledger(), status(), installation(), gate_label()].concat()
+}
+
+/// Kubernetes loads only such names from files, and lets nobody take one by the API.
+const STATIC_SUFFIX: &str = ".static.k8s.io";
+
+/// Every guard in the form that an API server loads from files (KEP-5793), and one more that only such a file can be: the
+/// guard of those guards that were made by the API.
+#[must_use]
+pub fn static_guards() -> Vec<Value> {
+    let mut all = guards();
+    all.extend(policies(&all));
+    for name in all.iter_mut().flat_map(names_of_policies) {
+        if let Some(text) = name.as_str() {
+            *name = Value::from(format!("{text}{STATIC_SUFFIX}"));
+        }
+    }
+    all
+}
+
+/// Where a policy or binding says a policy's name.
+fn names_of_policies(object: &mut Value) -> Vec<&mut Value> {
+    let Some(object) = object.as_object_mut() else { return Vec::new() };
+    let mut found = Vec::new();
+    for (key, value) in object {
+        let name = match key.as_str() {
+            "metadata" => value.get_mut("name"),
+            "spec" => value.get_mut("policyName"),
+            _ => None,
+        };
+        found.extend(name);
+    }
+    found
 }
 
 /// The name of a service account as the API server knows it.
@@ -97,13 +130,29 @@ fn installation() -> Vec<Value> {
     let condition = format!(
         "{OBJECT}.metadata.name in ['{GOVERNED_WEBHOOK}', '{GATED_WEBHOOK}', {kinds}, '{SYSTEM_NAMESPACE}', '{LEDGER_NAMESPACE}']"
     );
+    guard(INSTALLATION_GUARD, &constraints, &condition, &administered(), PART_OF_MIAX)
+}
+
+/// Those guards that were made by the API. Kubernetes asks no policy of the API about policies, only those from files.
+fn policies(made: &[Value]) -> Vec<Value> {
+    let kinds = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"];
+    let rules = resources("admissionregistration.k8s.io", "*", &kinds, &["UPDATE", "DELETE"]);
+    // A policy and its binding have the same name.
+    let names = made.iter().filter_map(|guard| guard.pointer("/spec/policyName")?.as_str());
+    let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
+    let condition = format!("{OBJECT}.metadata.name in [{}]", names.join(", "));
+    guard(GUARDS_GUARD, &json!({"resourceRules": [rules]}), &condition, &administered(), PART_OF_MIAX)
+}
+
+const PART_OF_MIAX: &str = "this is part of Miax; it needs the verb `administer` on manifests.miax.dev";
+
+/// Whether the requester may change what belongs to Miax.
+fn administered() -> String {
     // The controller keeps the caBundle; RBAC lets it patch this one configuration only.
-    let validation = format!(
+    format!(
         "request.userInfo.username == '{}' || authorizer.group('{GROUP}').resource('manifests').check('administer').allowed()",
         user(CONTROLLER_ACCOUNT)
-    );
-    let message = "this is part of Miax; it needs the verb `administer` on manifests.miax.dev";
-    guard(INSTALLATION_GUARD, &constraints, &condition, &validation, message)
+    )
 }
 
 /// A namespace that opted in to the gate stays in: whoever works in it, or may change its labels, cannot take it out.
@@ -117,4 +166,26 @@ fn gate_label() -> Vec<Value> {
     let message =
         "the namespace opted in to the gate of Miax; to take it out needs the verb `administer` on manifests.miax.dev";
     guard(GATE_GUARD, &constraints, &enabled("oldObject"), &validation, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn static_guards_have_names_that_the_api_cannot_take() {
+        let made = guards();
+        let from_files = static_guards();
+        assert_eq!(from_files.len(), made.len() + 2, "one guard more, with its binding");
+        let names = |all: &[Value], pointer: &str| {
+            let found = all.iter().filter_map(|o| o.pointer(pointer)).map(|n| n.as_str().expect("a name").to_owned());
+            found.collect::<Vec<_>>()
+        };
+        for pointer in ["/metadata/name", "/spec/policyName"] {
+            let expected: Vec<String> = names(&made, pointer).iter().map(|n| format!("{n}{STATIC_SUFFIX}")).collect();
+            let found = names(&from_files, pointer);
+            assert_eq!(found[..expected.len()], expected);
+            assert!(found.iter().all(|n| n.ends_with(STATIC_SUFFIX)), "{found:?}");
+        }
+    }
 }

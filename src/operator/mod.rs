@@ -98,7 +98,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Webhook(options) => run_webhook(options).await,
         Command::Controller(options) => run_controller(options).await,
         Command::Manifests(options) => {
-            print_manifests(&objects(options.url.as_deref(), &options.seats));
+            let args::Manifests { static_guards, url, seats } = options;
+            print_manifests(&if static_guards { guards::static_guards() } else { objects(url.as_deref(), &seats) });
             Ok(())
         }
     }

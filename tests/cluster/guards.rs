@@ -1,9 +1,9 @@
 //! What the API server itself keeps for Miax, and what is noticed when somebody takes it away.
 
-use miax_cluster::{Output, eventually};
+use miax_cluster::{ControlPlane, Output, eventually};
 use miax_stage::Stage;
 
-use crate::support::stage;
+use crate::support::{shows_the_admission_settings, stage, stage_on};
 
 const TENANT: &str = r#"
 apiVersion: rbac.authorization.k8s.io/v1
@@ -83,4 +83,45 @@ fn a_guard_that_is_taken_away_or_weakened_is_noticed() {
     let patch = ["patch", "validatingwebhookconfiguration", "miax-governed", "--type=json", "-p", weaker];
     stage.plane().kubectl().run(&patch).expect("an administrator of Miax may");
     noticed("miax-governed", "/webhooks/0/failurePolicy");
+}
+
+#[test]
+fn guards_from_files_hold_against_whoever_may_change_policies() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_miax-operator"))
+        .args(["manifests", "--static"])
+        .output()
+        .expect("runs");
+    let stage = stage_on(ControlPlane::builder().static_policies(&String::from_utf8_lossy(&output.stdout)));
+    shows_the_admission_settings(&stage, "docs/operations/static-guards.md");
+    stage.plane().kubectl().run_with(&["apply", "-f", "-"], TENANT).expect("rights");
+    let refused =
+        |arguments: &[&str]| guarded(&stage, &[&["--as", "tenant"], arguments].concat(), "needs the verb `administer`");
+    let bindings = "validatingadmissionpolicybinding";
+    refused(&["delete", bindings, "miax-ledger"]);
+    refused(&["delete", "validatingadmissionpolicy", "miax-installation"]);
+    refused(&["patch", bindings, "miax-status", "--type=merge", "-p", r#"{"spec":{"validationActions":["Audit"]}}"#]);
+    let policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+    refused(&["delete", "--raw", policies]);
+    refused(&["delete", "validatingwebhookconfiguration", "miax-governed"]);
+    // What is not ours is not our business.
+    let other = r#"{"apiVersion":"admissionregistration.k8s.io/v1","kind":"ValidatingAdmissionPolicyBinding",
+        "metadata":{"name":"other"},"spec":{"policyName":"other","validationActions":["Deny"]}}"#;
+    let kubectl = stage.plane().kubectl();
+    kubectl.run_with(&["--as", "tenant", "create", "-f", "-"], other).expect("created");
+    kubectl.run(&["--as", "tenant", "delete", bindings, "other"]).expect("deleted");
+
+    // An administrator of Miax removes what the API can reach: the files hold.
+    kubectl.run(&["delete", bindings, "miax-ledger", "miax-status", "miax-installation"]).expect("deleted");
+    let listed = kubectl.run(&["get", bindings, "-o", "name"]).expect("listed");
+    assert!(!listed.contains("miax"), "{listed}");
+    refused(&["delete", "validatingwebhookconfiguration", "miax-governed"]);
+    let append_only = "the ledger is append-only and written by Miax alone";
+    guarded(&stage, &["-n", "miax-ledger", "delete", "configmap", BLOCK], append_only);
+    let patch = r#"{"status":{"conditions":[]}}"#;
+    let status = ["patch", "manifest", "constitution-v1", "--subresource=status", "--type=merge", "-p", patch];
+    guarded(&stage, &status, "written by its controller alone");
+    let same_name = other.replace(r#""name":"other""#, r#""name":"miax-ledger.static.k8s.io""#);
+    let Output { ok, stderr, .. } = kubectl.ask(&["create", "-f", "-"], &same_name).expect("kubectl runs");
+    assert!(!ok && stderr.contains(".static.k8s.io"), "{stderr}");
+    stage.cli().run(&["ledger", "head"]).expect("nothing was lost");
 }
