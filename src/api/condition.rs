@@ -22,6 +22,10 @@ pub enum ConditionType {
     Active,
     /// Summary: nothing is left to do for this object.
     Ready,
+    /// Only there while it is true: it is not ready yet, and may still become so. The word of kstatus.
+    Reconciling,
+    /// Only there while it is true: as it is now it never becomes ready. The word of kstatus.
+    Stalled,
 }
 
 impl ConditionType {
@@ -36,6 +40,8 @@ impl ConditionType {
             Self::Succeeded => "Succeeded",
             Self::Active => "Active",
             Self::Ready => "Ready",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
         }
     }
 }

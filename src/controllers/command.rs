@@ -144,7 +144,7 @@ fn condition(kind: ConditionType, status: ConditionStatus, reason: Reason, messa
 
 fn refused(decision: &Decision) -> Seen {
     let no = |kind| condition(kind, ConditionStatus::False, decision.reason(), decision.message());
-    let kinds = [ConditionType::Verified, ConditionType::Approved, ConditionType::Succeeded];
+    let kinds = [ConditionType::Verified, ConditionType::Approved, ConditionType::Succeeded, ConditionType::Ready];
     Seen { digest: decision.digest, index: None, conditions: kinds.map(no).to_vec() }
 }
 
@@ -179,7 +179,8 @@ fn describe(command: &Command, decision: Option<&Decision>, context: &Context) -
             yes(ConditionType::Verified, "all signatures verify".to_owned()),
             yes(ConditionType::Approved, "all seats are filled by different people".to_owned()),
             yes(ConditionType::Recorded, recorded(index)),
-            succeeded,
+            succeeded.clone(),
+            Observation { kind: ConditionType::Ready, ..succeeded },
         ],
     }
 }

@@ -6,6 +6,7 @@
 mod checkpoint;
 mod command;
 mod effect;
+mod events;
 mod isolation;
 mod manifest;
 mod status;
@@ -21,6 +22,7 @@ use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config};
+use kube::runtime::events::Recorder;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use tokio::time::Instant;
@@ -53,6 +55,8 @@ pub struct Context {
     pub ledger: Ledger,
     /// Clients of the organs' service accounts.
     pub seats: SeatClients,
+    /// Writes Events on governed objects.
+    pub events: Recorder,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// The wall clock.

@@ -124,6 +124,7 @@ fn rights(seats: &[String]) -> Vec<Value> {
                 rule("", &["namespaces"], &[], &["get"]),
                 rule(GROUP, &kinds, &[], &["get", "list", "watch"]),
                 rule(GROUP, &status, &[], &["patch"]),
+                rule("events.k8s.io", &["events"], &[], &["create", "patch"]),
                 rule(
                     "admissionregistration.k8s.io",
                     &["validatingwebhookconfigurations"],

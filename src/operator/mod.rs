@@ -19,12 +19,13 @@ use axum::http::{HeaderName, HeaderValue};
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::{Server, Snapshot, Webhook, WorkloadCache, router};
-use crate::api::names::executor_account;
+use crate::api::names::{CONTROLLER_ACCOUNT, executor_account};
 use crate::controllers::{CheckpointWriter, Context, SeatClients, end_isolations, keep_checkpoints, sweep, watchdog};
 use crate::ledger::{Checkpoint, Head, LogTrust};
 use crate::store::{Clock, ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow};
@@ -198,6 +199,11 @@ fn seat_clients(config: Config) -> SeatClients {
     })
 }
 
+/// Who Events say that they come from.
+fn reporter(replica: &str) -> Reporter {
+    Reporter { controller: CONTROLLER_ACCOUNT.to_owned(), instance: Some(replica.to_owned()) }
+}
+
 fn numbers(ledger: &Ledger, now: UnixSeconds) -> LedgerNumbers {
     let view = ledger.view();
     let stats = ledger.stats();
@@ -323,6 +329,7 @@ async fn run_controller(options: Common) -> Result<(), Error> {
         client: base.client.clone(),
         ledger: ledger.clone(),
         seats: seat_clients(base.config.clone()),
+        events: Recorder::new(base.client.clone(), reporter(&options.replica)),
         metrics: base.metrics.clone(),
         clock: base.clock.clone(),
         cluster_uid: base.cluster_uid.clone(),

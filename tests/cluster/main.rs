@@ -5,6 +5,7 @@
 mod actions;
 mod amendments;
 mod door;
+mod events;
 mod faults;
 mod gate;
 mod guards;
