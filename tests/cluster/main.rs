@@ -8,6 +8,7 @@ mod door;
 mod events;
 mod faults;
 mod gate;
+mod gitops;
 mod guards;
 mod inputs;
 mod load;

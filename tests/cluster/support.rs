@@ -1,6 +1,6 @@
 //! What all cluster tests share: a stage with a charter in force, and commands as files.
 
-use miax_cluster::{ControlPlane, ControlPlaneBuilder, Output, eventually};
+use miax_cluster::{ControlPlane, ControlPlaneBuilder, Kubectl, Output, eventually};
 use miax_stage::{Binaries, Options, Stage};
 use serde_json::{Value, json};
 
@@ -117,8 +117,14 @@ pub(crate) fn accepts(stage: &Stage, file: &str) {
 
 #[track_caller]
 pub(crate) fn rejects(stage: &Stage, file: &str, reason: &str) -> String {
-    let Output { ok, stderr, .. } = apply(stage, file);
-    assert!(!ok && stderr.contains(&format!("denied the request: {reason}: ")), "{file}: should be {reason}: {stderr}");
+    rejects_as(stage.plane().kubectl(), &stage.file(file), reason)
+}
+
+/// The same for somebody else than the administrator.
+#[track_caller]
+pub(crate) fn rejects_as(kubectl: &Kubectl, path: &str, reason: &str) -> String {
+    let Output { ok, stderr, .. } = kubectl.ask(&["apply", "-f", path], "").expect("kubectl runs");
+    assert!(!ok && stderr.contains(&format!("denied the request: {reason}: ")), "{path}: should be {reason}: {stderr}");
     stderr
 }
 

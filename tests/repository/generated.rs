@@ -34,6 +34,25 @@ fn crds_are_those_of_the_types() {
 }
 
 #[test]
+fn the_settings_for_argo_cd_are_its_scripts() {
+    let mut text = notice(
+        "# Health of Miax's kinds for Argo CD; merge it into its ConfigMap:\n\
+         #   kubectl -n argocd patch configmap argocd-cm --patch-file config/argocd/argocd-cm.yaml\n\
+         apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: argocd-cm\n  namespace: argocd\ndata:\n",
+    );
+    for kind in GovernedKind::ALL {
+        let path = format!("config/argocd/resource_customizations/miax.dev/{}/health.lua", kind.kind());
+        let script = std::fs::read_to_string(root().join(&path)).expect(&path);
+        writeln!(text, "  resource.customizations.health.miax.dev_{}: |", kind.kind()).expect("written");
+        for line in script.lines() {
+            let indent = if line.is_empty() { "" } else { "    " };
+            writeln!(text, "{indent}{line}").expect("written");
+        }
+    }
+    check("config/argocd/argocd-cm.yaml", &text);
+}
+
+#[test]
 fn the_page_of_reasons_is_that_of_the_enum() {
     let mut page = "# Reasons\n\n<!-- Generated from the code by `make generate`; do not edit. -->\n\n\
         One closed list: the same word stands in the denial, the condition, the metric label and the ledger.\n"

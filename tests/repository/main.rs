@@ -4,6 +4,7 @@
 
 mod chart;
 mod generated;
+mod health;
 mod layering;
 mod tidy;
 

@@ -36,6 +36,8 @@ pub enum Tool {
     Ctr,
     /// The container that holds a pod's namespaces.
     Pause,
+    /// Says of objects what Argo CD and kstatus say.
+    Health,
 }
 
 /// Version that the Kubernetes programs report; the one of the pinned module.
@@ -62,6 +64,7 @@ impl Tool {
             Self::ContainerdShim => "containerd-shim-runc-v2",
             Self::Ctr => "ctr",
             Self::Pause => "pause",
+            Self::Health => "health",
         }
     }
 
@@ -80,6 +83,26 @@ impl Tool {
             Self::ContainerdShim => ("containerd", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"),
             Self::Ctr => ("containerd", "github.com/containerd/containerd/v2/cmd/ctr"),
             Self::Pause => ("pause", "."),
+            Self::Health => ("health", "."),
+        }
+    }
+
+    /// The files that say what is built: the sums of what it is made of, and the source that is ours.
+    fn pins(self) -> &'static [&'static str] {
+        match self {
+            Self::Pause => &["main.go"],
+            Self::Health => &["main.go", "go.sum"],
+            Self::Etcd
+            | Self::KubeApiserver
+            | Self::KubeControllerManager
+            | Self::Kubectl
+            | Self::Helm
+            | Self::KubeScheduler
+            | Self::Kubelet
+            | Self::KubeProxy
+            | Self::Containerd
+            | Self::ContainerdShim
+            | Self::Ctr => &["go.sum"],
         }
     }
 
@@ -95,7 +118,8 @@ impl Tool {
             | Self::Containerd
             | Self::ContainerdShim
             | Self::Ctr
-            | Self::Pause => false,
+            | Self::Pause
+            | Self::Health => false,
         }
     }
 }
@@ -147,12 +171,11 @@ fn envtest_directory() -> Option<PathBuf> {
 /// Path in the cache: the name holds what the module pins, so that a new pin is a new file.
 fn cached_path(tool: Tool) -> Result<PathBuf, ClusterError> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from);
-    // The pause program has no dependencies: its source is its pin.
-    let pin = if tool == Tool::Pause { "main.go" } else { "go.sum" };
-    let sums = module_directory(tool).join(pin);
-    let text = std::fs::read(&sums).map_err(ClusterError::io(format!("{} cannot be read", sums.display())))?;
-    let digest = Sha256::digest(text);
-    let pin: String = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
+    let mut digest = Sha256::new();
+    for pin in tool.pins().iter().map(|name| module_directory(tool).join(name)) {
+        digest.update(std::fs::read(&pin).map_err(ClusterError::io(format!("{} cannot be read", pin.display())))?);
+    }
+    let pin: String = digest.finalize().iter().take(6).map(|b| format!("{b:02x}")).collect();
     Ok(cache.join("miax/bin").join(format!("{}-{pin}", tool.name())))
 }
 

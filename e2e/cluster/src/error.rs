@@ -16,6 +16,9 @@ pub enum ClusterError {
     /// A certificate cannot be made.
     #[error("a certificate cannot be made: {0}")]
     Certificate(#[from] rcgen::Error),
+    /// A health script failed, or the object is not one.
+    #[error("the health of an object cannot be told: {0}")]
+    Health(String),
     /// A command of kubectl failed.
     #[error("kubectl {arguments}: {stderr}")]
     Kubectl {
