@@ -4,6 +4,7 @@
 
 mod actions;
 mod amendments;
+mod coverage;
 mod door;
 mod events;
 mod faults;

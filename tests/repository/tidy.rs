@@ -1,5 +1,6 @@
 //! What must not stand anywhere, and what must stand in its place.
 
+use miax::api::GovernedKind;
 use miax::api::reason::Reason;
 
 use crate::{files, root};
@@ -105,4 +106,21 @@ fn every_rule_for_approvals_names_its_test() {
     let text = std::fs::read_to_string(root().join(page)).expect(page);
     let missing: Vec<u32> = (1..=41).filter(|n| !text.contains(&format!("\n| R{n} | "))).collect();
     assert!(missing.is_empty(), "{page} says nothing of {missing:?}");
+}
+
+#[test]
+fn every_way_to_change_an_object_names_its_test() {
+    let page = "docs/reference/coverage.md";
+    assert_eq!(missing_tests(page), Vec::<String>::new());
+    let text = std::fs::read_to_string(root().join(page)).expect(page);
+    let rows: Vec<Vec<&str>> =
+        text.lines().filter_map(|l| l.strip_prefix("| ")).map(|l| l.split(" | ").collect()).collect();
+    for kind in GovernedKind::ALL.map(GovernedKind::plural) {
+        let of = |resource: &str| rows.iter().filter(|row| row.first() == Some(&resource)).count();
+        let scale = format!("{kind}/scale and others");
+        let found = [of(kind) >= 10, of(&format!("{kind}/status")) == 1, of(&scale) == 1];
+        assert_eq!(found, [true; 3], "{page} does not say enough of {kind}");
+    }
+    let silent: Vec<_> = rows.iter().filter(|row| row.len() != 4 || row.last().is_none_or(|t| t.is_empty())).collect();
+    assert!(silent.is_empty(), "rows without an answer or a test: {silent:?}");
 }
