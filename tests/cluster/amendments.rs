@@ -2,7 +2,7 @@
 
 use miax_stage::Stage;
 
-use crate::support::{accepts, approved, entries, rejects, scale, stage, wait_cluster_field, wait_done};
+use crate::support::{accepts, approved, entries, rejects, scale, sign_all, stage, wait_cluster_field, wait_done};
 
 /// Article X: CTK proposes, APXGP reviews, CEK ratifies; with TC they are two thirds of six.
 const QUORUM: [(&str, &str, &str); 5] = [
@@ -18,12 +18,6 @@ const EMERGENCY: [(&str, &str, &str); 3] =
     [("sign", "carol", "CEK"), ("approve", "cyrus", "CEK"), ("approve", "alma", "ALPHA")];
 
 const ACTIVE_REASON: &str = r#".status.conditions[?(@.type=="Active")].reason"#;
-
-fn sign_all(stage: &Stage, file: &str, people: &[(&str, &str, &str)]) {
-    for (verb, name, seat) in people {
-        stage.organisation().sign(verb, file, name, seat).expect("signed");
-    }
-}
 
 /// Starts the next version.
 fn next(stage: &Stage, more: &[&str]) -> String {

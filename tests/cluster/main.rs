@@ -4,6 +4,7 @@
 
 mod actions;
 mod amendments;
+mod articles;
 mod coverage;
 mod door;
 mod events;

@@ -101,6 +101,13 @@ pub(crate) fn digest(stage: &Stage, file: &str) -> String {
     value["digest"].as_str().expect("digest").to_owned()
 }
 
+/// Signs a file: verb, name and seat of each signature.
+pub(crate) fn sign_all(stage: &Stage, file: &str, people: &[(&str, &str, &str)]) {
+    for (verb, name, seat) in people {
+        stage.organisation().sign(verb, file, name, seat).expect("signed");
+    }
+}
+
 pub(crate) fn scale(replicas: &str) -> Vec<&str> {
     vec!["scale", "deployment/checkout", "--replicas", replicas]
 }
