@@ -4,6 +4,8 @@
 
 #[path = "cli/desk.rs"]
 mod desk;
+#[path = "cli/drafts.rs"]
+mod drafts;
 #[path = "cli/ledger.rs"]
 mod ledger;
 #[path = "cli/replay.rs"]

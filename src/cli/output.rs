@@ -1,6 +1,6 @@
 //! How the CLI speaks: data on stdout, talk on stderr, colour on a terminal only.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -119,6 +119,17 @@ pub(super) fn say(text: &str) {
 /// Prints talk.
 pub(super) fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", text.trim_end_matches('\n'));
+}
+
+/// Asks whoever sits at the terminal; `None` when nobody does.
+pub(super) fn ask(question: &str) -> Result<Option<String>, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    tell(question);
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).map_err(|e| failure(&e))?;
+    Ok(Some(answer.trim().to_owned()))
 }
 
 /// Prints a value as JSON or YAML; text is for the caller.

@@ -1,6 +1,5 @@
 //! `miax sign`, `approve`, `object`, `withdraw`: adds a signature to a file, after saying what it would authorise.
 
-use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -15,7 +14,7 @@ use super::agent::Agent;
 use super::clock::now;
 use super::files::{Existing, Signed, read_charter, read_object, write_object};
 use super::key::{read_private, read_public};
-use super::output::{Answer, Failure, Format, failure, plain, print, tell};
+use super::output::{Answer, Failure, Format, ask, failure, plain, print, tell};
 use super::show::describe;
 use super::verify::judge_offline;
 
@@ -186,14 +185,12 @@ fn confirm(arguments: &Arguments, question: &str) -> Result<(), Failure> {
     if arguments.yes {
         return Ok(());
     }
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::new("nobody can be asked: this is not a terminal")
-            .with_next("read the text above, then add --yes"));
+    match ask(&format!("{question} [y/N]"))? {
+        None => Err(Failure::new("nobody can be asked: this is not a terminal")
+            .with_next("read the text above, then add --yes")),
+        Some(answer) if answer.eq_ignore_ascii_case("y") => Ok(()),
+        Some(_) => Err(Failure::new("not signed")),
     }
-    tell(&format!("{question} [y/N]"));
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(|e| failure(&e))?;
-    if answer.trim().eq_ignore_ascii_case("y") { Ok(()) } else { Err(Failure::new("not signed")) }
 }
 
 /// Nobody says a thing twice, and a document has one author.

@@ -292,7 +292,7 @@ fn an_amendment_starts_from_the_charter_and_is_told_in_plain_words() {
     let told = [
         "~ organ CEK: rank 1 -> rank 2".to_owned(),
         format!("- principal {gone}: Person for "),
-        "- rule runtime-normal: Patch, Restart, Rollback, Scale of the impact Normal".to_owned(),
+        "- rule runtime-normal: Isolate, Patch, Restart, Rollback, Scale of the impact Normal".to_owned(),
         "~ rule runtime-critical, needs: 1 of SRE and 1 of TCC and 1 of ALPHA -> 1 of SRE and 1 of TCC".to_owned(),
         "+ impact: every action in shop is at least High".to_owned(),
     ];
