@@ -15,12 +15,15 @@ mod ledger;
 #[cfg(feature = "client")]
 mod online;
 mod output;
+mod place;
 mod replay;
 mod show;
 mod sign;
 mod simulate;
 mod source;
 mod status;
+#[cfg(feature = "client")]
+mod stored;
 mod test;
 mod verify;
 

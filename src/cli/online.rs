@@ -1,4 +1,4 @@
-//! Reading a cluster: only reads, with the user's own kubeconfig.
+//! A client of a cluster, with the user's own kubeconfig, and the reading of its ledger.
 
 use std::path::PathBuf;
 
@@ -24,9 +24,7 @@ pub(super) struct Cluster {
 impl Cluster {
     /// Reads the whole ledger and what the cluster says about it.
     pub(super) fn read_ledger(&self) -> Result<Dump, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failure(&e))?;
-        runtime.block_on(async {
-            let client = self.client().await?;
+        self.with_client(async |client| {
             tell("reading the ledger ...");
             let wrong = |e: ReadError| {
                 Failure::new(format!("the ledger cannot be read: {e}")).with_next(
@@ -39,6 +37,12 @@ impl Cluster {
             let blocks = blocks.into_iter().map(|(name, parts)| (name, parts.map_err(|e| e.to_string()))).collect();
             Ok(Dump { blocks, claims })
         })
+    }
+
+    /// Does something with a client, on a runtime of its own.
+    pub(super) fn with_client<T>(&self, work: impl AsyncFnOnce(Client) -> Result<T, Failure>) -> Result<T, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failure(&e))?;
+        runtime.block_on(async { work(self.client().await?).await })
     }
 
     async fn client(&self) -> Result<Client, Failure> {

@@ -1,10 +1,11 @@
-//! `miax sign`, `approve`, `object`, `withdraw`: adds a signature to a file, after saying what it would authorise.
+//! `miax sign`, `approve`, `object`, `withdraw`: adds a signature to a document, in a file or in a cluster, after saying what it
+//! would authorise.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::constitution::{Document, Manifest};
+use crate::constitution::Manifest;
 use crate::trust::{
     KeyId, Keyring as _, PublicKey, SignatureFormat, SigningKey, Statement, Verb, ssh_signed_data, verify,
 };
@@ -12,9 +13,10 @@ use crate::units::UnixSeconds;
 
 use super::agent::Agent;
 use super::clock::now;
-use super::files::{Existing, Signed, read_charter, read_object, write_object};
+use super::files::{Signed, read_charter};
 use super::key::{read_private, read_public};
 use super::output::{Answer, Failure, Format, ask, failure, plain, print, tell};
+use super::place::Place;
 use super::show::describe;
 use super::verify::judge_offline;
 
@@ -24,13 +26,14 @@ use super::verify::judge_offline;
   miax approve -f cmd.yaml --as dana --seat SRE --key ~/.ssh/id_ed25519
   miax approve -f cmd.yaml --as dana --seat SRE --agent --key ~/.ssh/id_ed25519_sk.pub
   miax object -f cmd.yaml --as erin --seat TCC --key erin --comment 'not during the sale'
+  miax approve controlcommand/checkout-3 -n shop --as dana --seat SRE --key ~/.ssh/id_ed25519    # held in the cluster
 
-Without --key, ssh-agent signs. The file is written again; comments in it are lost.
+Without --key, ssh-agent signs. The file is written again; comments in it are lost. Of a document in the cluster only your own
+signature is sent, as the field manager miax-PRINCIPAL.
 The passphrase of a key file is read from the file that MIAX_PASSPHRASE_FILE names, or asked for.")]
 pub(super) struct Arguments {
-    /// The document.
-    #[arg(short, long)]
-    file: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// The seat: the organ that you sign for.
     #[arg(long)]
     seat: String,
@@ -93,8 +96,9 @@ impl Signer {
 }
 
 pub(super) fn run(arguments: &Arguments, verb: Verb) -> Result<Answer, Failure> {
-    let Arguments { file, seat, .. } = arguments;
-    let before = read_object(file)?;
+    let Arguments { place, seat, .. } = arguments;
+    place.check()?;
+    let before = place.read()?;
     let signed = Signed::read(&before)?;
     let at = now();
     check_signable(arguments, &signed, at)?;
@@ -102,7 +106,7 @@ pub(super) fn run(arguments: &Arguments, verb: Verb) -> Result<Answer, Failure> 
     let (mut signer, public) = Signer::open(arguments)?;
     let principal = principal(arguments, charter.as_ref(), &public.id())?;
     check_seat(arguments, charter.as_ref(), &principal)?;
-    check_unsaid(signed.document(), verb, &principal, seat)?;
+    check_unsaid(arguments, &signed, verb, &principal)?;
     tell(&describe(&signed, &before, None));
     confirm(arguments, &format!("{} as {principal} for {seat}?", verb.as_str()))?;
     let statement = Statement {
@@ -116,21 +120,15 @@ pub(super) fn run(arguments: &Arguments, verb: Verb) -> Result<Answer, Failure> 
         comment: arguments.comment.as_deref(),
     };
     let signature = make(&mut signer, &public, &statement)?;
-    let after = with_signature(&before, &signature)?;
-    if read_object(file)? != before {
-        return Err(Failure::new(format!("{} changed meanwhile", file.display()))
-            .with_next("look at it again, then sign again"));
-    }
-    write_object(file, &after, Existing::Replace)?;
-    tell(&format!("{}: {} by {principal} for {seat} is added", file.display(), verb.as_str()));
+    let (after, answer) = place.add(&before, &signature, &format!("{} by {principal} for {seat}", verb.as_str()))?;
     if arguments.output != Format::Text {
         let value = json!({"digest": signed.document().digest, "signature": signature});
         print(arguments.output, &value, String::new)?;
     }
-    if let Some(charter) = arguments.charter.as_deref() {
+    if let (Some(charter), Answer::Yes) = (arguments.charter.as_deref(), answer) {
         tell_next(&after, charter, at);
     }
-    Ok(Answer::Yes)
+    Ok(answer)
 }
 
 /// What can be refused before a key is touched.
@@ -142,9 +140,6 @@ fn check_signable(arguments: &Arguments, signed: &Signed, at: UnixSeconds) -> Re
     let length = arguments.comment.as_deref().map_or(0, |c| c.chars().count());
     if length > MAX_COMMENT {
         return Err(Failure::new(format!("the comment has {length} characters; at most {MAX_COMMENT} are allowed")));
-    }
-    if arguments.file == Path::new("-") {
-        return Err(Failure::new("a signature is written into a file").with_next("-f FILE"));
     }
     Ok(())
 }
@@ -194,13 +189,13 @@ fn confirm(arguments: &Arguments, question: &str) -> Result<(), Failure> {
 }
 
 /// Nobody says a thing twice, and a document has one author.
-fn check_unsaid(document: &Document, verb: Verb, principal: &str, seat: &str) -> Result<(), Failure> {
-    let word = verb.as_str();
-    if document.signatures.iter().any(|s| s.principal == principal && s.verb == verb && s.seat == seat) {
-        return Err(Failure::new(format!("`{principal}` signed `{word}` for {seat} already"))
-            .with_next("remove the old signature from the file first, if it is to be replaced"));
+fn check_unsaid(arguments: &Arguments, signed: &Signed, verb: Verb, principal: &str) -> Result<(), Failure> {
+    let (seat, said) = (&arguments.seat, &signed.document().signatures);
+    if said.iter().any(|s| s.principal == principal && s.verb == verb && s.seat == *seat) {
+        return Err(Failure::new(format!("`{principal}` signed `{}` for {seat} already", verb.as_str()))
+            .with_next(arguments.place.said_before()));
     }
-    match document.signatures.iter().find(|s| s.verb == Verb::Author) {
+    match said.iter().find(|s| s.verb == Verb::Author) {
         Some(first) if verb == Verb::Author => {
             Err(Failure::new(format!("`{}` is the author already; a document has one", first.principal))
                 .with_next("miax approve, if you agree with it"))
@@ -228,16 +223,6 @@ fn make(signer: &mut Signer, public: &PublicKey, statement: &Statement<'_>) -> R
         map.insert("comment".to_owned(), Value::from(comment));
     }
     Ok(signature)
-}
-
-/// The object with one signature more; it reads back, or nothing is written.
-fn with_signature(before: &Value, signature: &Value) -> Result<Value, Failure> {
-    let mut object = before.clone();
-    let spec = object.get_mut("spec").and_then(Value::as_object_mut).ok_or_else(|| Failure::new("there is no spec"))?;
-    let list = spec.entry("signatures").or_insert_with(|| json!([]));
-    list.as_array_mut().ok_or_else(|| Failure::new("spec.signatures is not a list"))?.push(signature.clone());
-    Signed::read(&object)?;
-    Ok(object)
 }
 
 /// Tells what is still missing; the signature itself is added in any case.
