@@ -102,7 +102,8 @@ pub(super) fn describe(signed: &Signed, object: &Value, decision: Option<&Decisi
     lines.join("\n")
 }
 
-fn seat_line(seat: &SeatView) -> String {
+/// One seat, and who fills it or may.
+pub(super) fn seat_line(seat: &SeatView) -> String {
     let SeatView { seat, needed, filled_by, open_to } = seat;
     let full = u32::try_from(filled_by.len()).unwrap_or(u32::MAX) >= *needed;
     let (mark, tone) = if full { ("filled", Tone::Good) } else { ("open", Tone::Doubt) };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::api::names::CHECKPOINT_CONFIG_MAP;
 use crate::constitution::State;
-use crate::ledger::{Checkpoint, Finding, FindingClass, LogTrust, Report, Verifier};
+use crate::ledger::{Checkpoint, Finding, FindingClass, Head, LogTrust, Report, Verifier};
 use crate::store::{Recorded, replay};
 use crate::trust::NoteVerifier;
 
@@ -57,8 +57,20 @@ impl Source {
     }
 
     /// Verifies and replays the ledger, for other commands.
-    pub(super) fn replay(&self) -> Result<(Report, State), Failure> {
-        verify(self.dump()?, &self.trust).map(|(ledger, state)| (ledger.report, state))
+    pub(super) fn replay(&self) -> Result<(Verified, State), Failure> {
+        verify(self.dump()?, &self.trust)
+    }
+
+    /// The same of the cluster, with the end of the chain: from there whoever follows the log goes on.
+    #[cfg(feature = "client")]
+    pub(super) fn replay_to_follow(&self) -> Result<(Verified, State, Head), Failure> {
+        walk(self.read_cluster()?, &self.trust)
+    }
+
+    /// The cluster that is read when there is no dump.
+    #[cfg(feature = "client")]
+    pub(super) fn cluster(&self) -> &super::online::Cluster {
+        &self.cluster
     }
 
     /// State of a ledger that is whole, with the origin of the log, which names the cluster.
@@ -112,6 +124,11 @@ impl Source {
 
 /// Verifies and replays what was read.
 pub(super) fn verify(dump: Dump, trust: &Trust) -> Result<(Verified, State), Failure> {
+    walk(dump, trust).map(|(ledger, state, _)| (ledger, state))
+}
+
+/// The same, with the end of the chain that was verified.
+fn walk(dump: Dump, trust: &Trust) -> Result<(Verified, State, Head), Failure> {
     let Dump { blocks, claims } = dump;
     let claims = claims.unwrap_or_default();
     let Resolved { trust, checkpoints, wrong } = trust.resolve(&claims)?;
@@ -137,10 +154,11 @@ pub(super) fn verify(dump: Dump, trust: &Trust) -> Result<(Verified, State), Fai
             }
         }
     }
+    let head = verifier.head().clone();
     let mut report = verifier.finish();
     report.findings.extend(senseless);
     report.findings.extend(wrong);
-    Ok((Verified { report, trust, entries, claims }, state))
+    Ok((Verified { report, trust, entries, claims }, state, head))
 }
 
 /// What a verification starts with.

@@ -147,16 +147,17 @@ fn sources(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_denials_tell_to_draft_can_be_drafted() {
-    let texts = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/constitution"));
-    let lines: Vec<String> =
-        texts.iter().flat_map(|text| told(text)).filter(|line| line.starts_with("miax draft")).collect();
+fn what_denials_and_the_status_tell_to_run_is_a_command_of_this_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let texts = [sources(&root.join("constitution")), sources(&root.join("cli/status"))].concat();
+    let lines: Vec<String> = texts.iter().flat_map(|text| told(text)).collect();
     for line in &lines {
         assert!(!line.contains('{'), "no sample for: {line}");
         let parsed = miax::cli::definition().try_get_matches_from(line.split_whitespace());
         assert!(parsed.is_ok(), "`{line}` cannot be run: {}", parsed.expect_err("an error"));
     }
-    for part in ["draft waive", "draft review", "draft acknowledge-override"] {
+    let told_to = ["draft waive", "draft review", "draft acknowledge-override", "draft ratify-amendment", "draft thaw"];
+    for part in told_to.into_iter().chain(["approve controlcommand/", "charter next"]) {
         assert!(lines.iter().any(|l| l.contains(part)), "nobody is told to run {part}: {lines:#?}");
     }
 }

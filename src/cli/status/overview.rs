@@ -1,0 +1,253 @@
+//! What is worth knowing of State at a moment, as data.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::constitution::{
+    DecisionEvent, EffectBeginEvent, Emergency, EnactEvent, Event, InForce, Mode, ObjectRef, Rule, Standing, State,
+    StateAction, Waiver,
+};
+use crate::ledger::Report;
+use crate::store::Recorded;
+use crate::units::{Digest, LogIndex, UnixSeconds};
+
+/// Whether the ledger is whole, and how long.
+#[derive(Clone, Debug)]
+pub(super) struct Soundness {
+    pub(super) entries: u64,
+    pub(super) blocks: u64,
+    pub(super) findings: Vec<String>,
+}
+
+/// What the entries say that State forgets: which commands froze what, and when overrides end.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    freezes: BTreeMap<Digest, String>,
+    overrides: BTreeMap<LogIndex, UnixSeconds>,
+}
+
+/// A command that waits for people.
+pub(super) struct Waiting<'a> {
+    pub(super) digest: &'a Digest,
+    pub(super) decision: &'a DecisionEvent,
+    pub(super) index: LogIndex,
+    pub(super) vetoed: Option<&'a Standing>,
+}
+
+/// A freeze that nobody ended.
+pub(super) struct Frozen<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) freeze: &'a Standing,
+    /// Entry and end of the override that suspends it.
+    pub(super) overridden: Option<(LogIndex, Option<UnixSeconds>)>,
+}
+
+/// Something that somebody must do.
+pub(super) struct Due<'a> {
+    pub(super) what: &'static str,
+    /// The command or charter that it is owed for.
+    pub(super) digest: Option<Digest>,
+    pub(super) object: Option<&'a ObjectRef>,
+    pub(super) summary: String,
+    pub(super) since: LogIndex,
+    pub(super) due: Option<UnixSeconds>,
+    pub(super) overdue: bool,
+    pub(super) next: String,
+}
+
+/// Everything that the status shows.
+pub(super) struct Overview<'a> {
+    pub(super) now: UnixSeconds,
+    pub(super) charter: Option<&'a InForce>,
+    pub(super) emergency: Option<Emergency<'a>>,
+    pub(super) not_enforced: Vec<&'a Rule>,
+    pub(super) ledger: Soundness,
+    pub(super) running: Vec<(&'a Digest, &'a EffectBeginEvent, LogIndex)>,
+    pub(super) waiting: Vec<Waiting<'a>>,
+    pub(super) frozen: Vec<Frozen<'a>>,
+    pub(super) waived: Vec<&'a Waiver>,
+    pub(super) owed: Vec<Due<'a>>,
+}
+
+impl Soundness {
+    /// What a verification found.
+    pub(super) fn of(report: &Report) -> Self {
+        let Report { blocks, entries, root: _, checkpoint: _, findings } = report;
+        let findings = findings.iter().map(|f| format!("{}: {}", f.object, f.message)).collect();
+        Self { entries: *entries, blocks: *blocks, findings }
+    }
+}
+
+impl History {
+    /// The history in these entries.
+    pub(super) fn of(entries: &[Recorded]) -> Self {
+        let mut history = Self::default();
+        entries.iter().for_each(|recorded| history.take(recorded));
+        history
+    }
+
+    /// Takes the next entry in.
+    pub(super) fn take(&mut self, recorded: &Recorded) {
+        let Event::Enact(event) = &recorded.event else { return };
+        let EnactEvent { digest, action, .. } = event.as_ref();
+        match action {
+            StateAction::Freeze { namespace, until: _ } => {
+                self.freezes.insert(*digest, namespace.clone());
+            }
+            StateAction::Override { decision: _, until } => {
+                self.overrides.insert(recorded.index, *until);
+            }
+            StateAction::Thaw { .. }
+            | StateAction::Waive { .. }
+            | StateAction::AcknowledgeOverride { .. }
+            | StateAction::AcknowledgeIncident { .. }
+            | StateAction::RevokeKey { .. }
+            | StateAction::Veto { .. }
+            | StateAction::Review { .. }
+            | StateAction::RatifyAmendment { .. } => {}
+        }
+    }
+}
+
+impl<'a> Overview<'a> {
+    /// What State and history add up to at `now`.
+    pub(super) fn of(state: &'a State, history: &'a History, ledger: Soundness, now: UnixSeconds) -> Self {
+        let charter = state.charter(now);
+        let rules = charter.iter().flat_map(|c| &c.charter.rules);
+        let mut waiting: Vec<Waiting<'a>> = state
+            .held()
+            .map(|(digest, decision, index)| Waiting { digest, decision, index, vetoed: state.vetoed(digest, now) })
+            .collect();
+        waiting.sort_by_key(|w| w.index);
+        let mut running: Vec<_> =
+            state.running().map(|(digest, begin, index)| (digest, begin.as_ref(), index)).collect();
+        running.sort_by_key(|(_, _, index)| *index);
+        Self {
+            now,
+            charter,
+            emergency: state.emergency().filter(|e| now < e.ratify_by),
+            not_enforced: rules.filter(|rule| rule.mode != Mode::Enforce).collect(),
+            ledger,
+            running,
+            waiting,
+            frozen: frozen(state, history, now),
+            waived: state.waivers(now).collect(),
+            owed: owed(state, now),
+        }
+    }
+
+    /// The same as data; the names of its fields are stable.
+    pub(super) fn value(&self) -> Value {
+        let Self { now, charter, emergency, not_enforced, ledger, running, waiting, frozen, waived, owed } = self;
+        let Soundness { entries, blocks, findings } = ledger;
+        json!({
+            "at": now,
+            "charter": charter.map(|c| json!({
+                "object": c.object, "version": c.reference.version, "digest": c.reference.digest,
+                "expiresAt": c.expires_at, "since": c.since, "ratifyBy": emergency.map(|e| e.ratify_by),
+            })),
+            "notEnforced": not_enforced.iter()
+                .map(|r| json!({"rule": r.name, "article": r.article, "mode": r.mode})).collect::<Vec<_>>(),
+            "ledger": {"entries": entries, "blocks": blocks, "whole": findings.is_empty(), "findings": findings},
+            "running": running.iter()
+                .map(|(digest, begin, index)| json!({
+                    "digest": digest, "index": index, "summary": begin.summary, "object": begin.object,
+                })).collect::<Vec<_>>(),
+            "waiting": waiting.iter().map(Waiting::value).collect::<Vec<_>>(),
+            "frozen": frozen.iter().map(Frozen::value).collect::<Vec<_>>(),
+            "waived": waived.iter()
+                .map(|w| json!({"rule": w.rule, "target": w.target, "until": w.until, "index": w.index})).collect::<Vec<_>>(),
+            "obligations": owed.iter().map(Due::value).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Waiting<'_> {
+    /// The command line by which the next person signs: a seat that is open, or any.
+    pub(super) fn next(&self) -> String {
+        let ObjectRef { kind, namespace, name } = &self.decision.object;
+        let open = self.decision.seats.iter().find(|s| !s.open_to.is_empty());
+        let seat = open.and_then(|s| s.seat.split(' ').next()).unwrap_or("SEAT");
+        format!("miax approve {}/{name} -n {namespace} --seat {seat}", kind.to_ascii_lowercase())
+    }
+
+    fn value(&self) -> Value {
+        let Self { digest, decision, index, vetoed } = self;
+        json!({
+            "digest": digest, "index": index, "object": decision.object, "summary": decision.summary,
+            "seats": decision.seats, "findings": decision.findings, "advice": decision.advice,
+            "vetoedBy": vetoed.map(|v| v.organ.as_ref()), "next": self.next(),
+        })
+    }
+}
+
+impl Frozen<'_> {
+    fn value(&self) -> Value {
+        let Self { namespace, freeze, overridden } = self;
+        let Standing { decision, index, organ, until } = freeze;
+        json!({
+            "namespace": namespace, "organ": organ.as_ref(), "until": until, "index": index, "decision": decision,
+            "overridden": overridden.map(|(index, until)| json!({"index": index, "until": until})),
+        })
+    }
+}
+
+impl Due<'_> {
+    fn value(&self) -> Value {
+        let Self { what, digest, object, summary, since, due, overdue, next } = self;
+        json!({
+            "owed": what, "command": digest, "object": object, "summary": summary, "since": since, "due": due,
+            "overdue": overdue, "next": next,
+        })
+    }
+}
+
+/// Every freeze that was neither thawed nor replaced and has not ended, also one that an override suspends.
+fn frozen<'a>(state: &'a State, history: &'a History, now: UnixSeconds) -> Vec<Frozen<'a>> {
+    let stands = |(digest, namespace): (&'a Digest, &'a String)| {
+        let freeze = state.decision(digest, now)?;
+        let overridden = state.overridden(digest, now).map(|index| (index, history.overrides.get(&index).copied()));
+        Some(Frozen { namespace, freeze, overridden })
+    };
+    let mut list: Vec<Frozen<'a>> = history.freezes.iter().filter_map(stands).collect();
+    list.sort_by_key(|f| f.namespace);
+    list
+}
+
+/// What is owed, the soonest first.
+fn owed(state: &State, now: UnixSeconds) -> Vec<Due<'_>> {
+    let obligations = state.obligations().map(|o| Due {
+        what: o.owed.as_str(),
+        digest: Some(o.command),
+        object: Some(&o.object),
+        summary: o.summary.clone(),
+        since: o.since,
+        due: Some(o.due),
+        overdue: o.is_overdue(now),
+        next: o.next_step(),
+    });
+    let emergency = state.emergency().filter(|e| now < e.ratify_by).map(|e| Due {
+        what: "ratification",
+        digest: Some(e.charter.reference.digest),
+        object: Some(&e.charter.object),
+        summary: "an emergency amendment".to_owned(),
+        since: e.charter.since,
+        due: Some(e.ratify_by),
+        overdue: false,
+        next: format!("miax draft ratify-amendment {}", e.charter.reference.digest),
+    });
+    let lapsed = state.emergency_lapsed().map(|index| Due {
+        what: "amendment with the whole quorum",
+        digest: None,
+        object: None,
+        summary: "an emergency charter lapsed; there is no other before that".to_owned(),
+        since: index,
+        due: None,
+        overdue: true,
+        next: "miax charter next -f FILE".to_owned(),
+    });
+    let mut list: Vec<Due<'_>> = obligations.chain(emergency).chain(lapsed).collect();
+    list.sort_by_key(|due| due.due);
+    list
+}

@@ -1,0 +1,154 @@
+//! The status in words: sections for people, and one line a fact for whoever follows it in a pipe.
+
+use std::collections::BTreeMap;
+
+use crate::api::reason::Reason;
+use crate::constitution::{Finding, InForce, Lifetime, SeatView, Standing, Waiver};
+use crate::units::UnixSeconds;
+
+use super::super::output::{Tone, one_line, paint, plain};
+use super::super::show::seat_line;
+use super::overview::{Due, Frozen, Overview, Soundness, Waiting};
+
+/// The whole status.
+pub(super) fn text(overview: &Overview<'_>) -> String {
+    let Overview { now, charter, emergency, not_enforced, ledger, running, waiting, frozen, waived, owed } = overview;
+    let mut lines = vec![format!("charter  {}", charter_line(*charter, *now))];
+    if let Some(e) = emergency {
+        let (by, digest) = (e.ratify_by, e.charter.reference.digest);
+        let what = paint(&format!("an emergency amendment: it lapses at {by}"), Tone::Doubt);
+        lines.push(format!("         {what} unless ratified; run: miax draft ratify-amendment {digest}"));
+    }
+    for rule in not_enforced {
+        let what = format!("NOT ENFORCED ({}): {}; it refuses nothing", rule.mode.as_str(), rule.citation());
+        lines.push(format!("         {}", paint(&one_line(&what), Tone::Bad)));
+    }
+    let Soundness { entries, blocks, findings } = ledger;
+    let (word, tone) = if findings.is_empty() { ("whole", Tone::Good) } else { ("NOT WHOLE", Tone::Bad) };
+    lines.push(format!("ledger   {}, {entries} entries in {blocks} blocks", paint(word, tone)));
+    lines.extend(findings.iter().map(|f| format!("         {}", paint(&one_line(f), Tone::Bad))));
+    let running = running.iter().map(|(_, begin, index)| one_line(&format!("entry {index}: {}", begin.summary)));
+    section(&mut lines, "running", running.collect());
+    section(&mut lines, "waiting", waiting.iter().map(waiting_text).collect());
+    section(&mut lines, "frozen", frozen.iter().map(|f| format!("{}; {}", frozen_line(f), unfreeze(f))).collect());
+    section(&mut lines, "waived", waived.iter().map(|w| waived_line(w)).collect());
+    section(&mut lines, "owed", owed.iter().map(owed_line).collect());
+    lines.join("\n")
+}
+
+/// A section: how many there are, and each of them.
+fn section(lines: &mut Vec<String>, name: &str, items: Vec<String>) {
+    lines.push(format!("{name:<8} {}", items.len()));
+    lines.extend(items.iter().flat_map(|item| item.lines()).map(|line| format!("         {line}")));
+}
+
+fn charter_line(charter: Option<&InForce>, now: UnixSeconds) -> String {
+    let Some(c) = charter else { return paint("none in force", Tone::Doubt) };
+    let (name, since, end) = (&c.object.name, c.since, c.expires_at);
+    match c.lifetime(now) {
+        Lifetime::Long => format!("{name} in force since entry {since}, until {end}"),
+        Lifetime::EndsSoon => {
+            let word = paint("expires soon", Tone::Doubt);
+            format!("{name} in force since entry {since}, {word}: {end}; run: miax charter next -f FILE")
+        }
+        Lifetime::Ended => {
+            let word = paint("EXPIRED", Tone::Bad);
+            format!("{name} {word} at {end}, nothing is allowed; run: miax charter next -f FILE")
+        }
+    }
+}
+
+fn waiting_text(waiting: &Waiting<'_>) -> String {
+    let Waiting { digest, decision, index, vetoed } = waiting;
+    let summary = decision.summary.as_deref().unwrap_or_default();
+    let mut lines = vec![one_line(&format!("{} ({summary}, entry {index}, {digest})", decision.object))];
+    if let Some(Standing { organ, index, decision, .. }) = vetoed {
+        lines.push(paint(&format!("  VETOED by {organ} (entry {index}, {decision})"), Tone::Bad));
+    }
+    lines.extend(decision.seats.iter().map(|seat| plain(&seat_line(seat))));
+    lines.extend(obstacles(&decision.findings).map(|f| paint(&format!("  {}", one_line(&f.message)), Tone::Bad)));
+    lines.extend(decision.advice.iter().map(|a| paint(&format!("  {}", one_line(&a.line())), Tone::Doubt)));
+    lines.push(format!("  run: {}", waiting.next()));
+    lines.join("\n")
+}
+
+/// What stands in the way beside empty seats.
+fn obstacles(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    findings.iter().filter(|f| !matches!(f.reason, Reason::Held | Reason::SeatsMissing))
+}
+
+fn frozen_line(frozen: &Frozen<'_>) -> String {
+    let Frozen { namespace, freeze, overridden } = frozen;
+    let Standing { decision, index, organ, until } = freeze;
+    let end = until.map_or_else(|| "it is thawed".to_owned(), |until| until.to_string());
+    let over = overridden.map(|(entry, until)| {
+        let until = until.map(|u| format!(" until {u}")).unwrap_or_default();
+        paint(&format!(", OVERRIDDEN{until} by entry {entry}: nothing is stopped"), Tone::Doubt)
+    });
+    format!("{namespace} by {organ} until {end} (entry {index}, {decision}){}", over.unwrap_or_default())
+}
+
+fn unfreeze(frozen: &Frozen<'_>) -> String {
+    format!("run: miax draft thaw -n {}", frozen.namespace)
+}
+
+fn waived_line(waiver: &Waiver) -> String {
+    let Waiver { rule, target, until, index } = waiver;
+    one_line(&format!("{rule} for {target} until {until} (entry {index})"))
+}
+
+/// Something that is owed, and how to end it.
+fn owed_line(owed: &Due<'_>) -> String {
+    let Due { what, digest: _, object, summary, since, due, overdue, next } = owed;
+    let when = match (due, overdue) {
+        (Some(due), true) => paint(&format!("OVERDUE since {due}"), Tone::Bad),
+        (Some(due), false) => format!("due at {due}"),
+        (None, _) => paint("DUE", Tone::Bad),
+    };
+    let of = match object {
+        Some(object) => format!(" of {object} ({summary}, entry {since})"),
+        None => format!(" ({summary}, entry {since})"),
+    };
+    format!("{what}{}, {when}; run: {next}", one_line(&of))
+}
+
+/// Each fact as one line, by what it is about: what a follower compares.
+pub(super) fn facts(overview: &Overview<'_>) -> BTreeMap<String, String> {
+    let Overview { now, charter, emergency: _, not_enforced, ledger, running, waiting, frozen, waived, owed } =
+        overview;
+    let mut facts = BTreeMap::from([("charter".to_owned(), charter_line(*charter, *now))]);
+    for rule in not_enforced {
+        facts.insert(format!("rule {}", rule.name), format!("NOT ENFORCED ({})", rule.mode.as_str()));
+    }
+    for finding in &ledger.findings {
+        facts.insert("ledger NOT WHOLE".to_owned(), finding.clone());
+    }
+    for (_, begin, index) in running {
+        facts.insert(format!("running {}", begin.object), format!("{} (entry {index})", begin.summary));
+    }
+    for one in waiting {
+        facts.insert(format!("waiting {}", one.decision.object), waiting_line(one));
+    }
+    for one in frozen {
+        facts.insert(format!("frozen {}", one.namespace), frozen_line(one));
+    }
+    for one in waived {
+        facts.insert(format!("waived {} for {}", one.rule, one.target), format!("until {}", one.until));
+    }
+    for one in owed {
+        facts.insert(format!("owed {} since entry {}", one.what, one.since), owed_line(one));
+    }
+    facts
+}
+
+fn waiting_line(waiting: &Waiting<'_>) -> String {
+    let Waiting { digest: _, decision, index: _, vetoed } = waiting;
+    let seat = |seat: &SeatView| {
+        let by = if seat.filled_by.is_empty() { String::new() } else { format!(" by {}", seat.filled_by.join(", ")) };
+        format!("{} {} of {}{by}", seat.seat, seat.filled_by.len(), seat.needed)
+    };
+    let mut parts: Vec<String> = decision.seats.iter().map(seat).collect();
+    parts.extend(obstacles(&decision.findings).map(|f| f.message.clone()));
+    parts.extend(vetoed.map(|v| format!("VETOED by {}", v.organ)));
+    format!("{}; {}", decision.summary.as_deref().unwrap_or_default(), parts.join("; "))
+}
