@@ -12,6 +12,7 @@ mod faults;
 mod gate;
 mod gitops;
 mod guards;
+mod hold;
 mod inputs;
 mod load;
 mod oversight;
