@@ -123,7 +123,7 @@ fn told(text: &str) -> Vec<String> {
         text.match_indices(start).map(move |(at, found)| at + found.len() - "miax ".len()).collect::<Vec<_>>()
     });
     let ends = |c: char| c == '"' || c == ';';
-    let lines = starts.filter_map(|at| text[at..].split(ends).next().map(str::to_owned));
+    let lines = starts.filter_map(|at| text.get(at..)?.split(ends).next().map(str::to_owned));
     let samples = [
         ("{kind}/{name}", "deployment/checkout"),
         ("{name}", "cmd"),
