@@ -18,3 +18,4 @@ mod load;
 mod oversight;
 mod simulate;
 mod support;
+mod workload_coverage;

@@ -12,6 +12,7 @@ use super::super::decision::Verdict;
 use super::super::event::{
     DecisionEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, Event, LapseEvent, SignerRef, StoredEvent,
 };
+use super::super::facts::TargetFact;
 use super::super::request::Operation;
 use super::{CommandState, Obligation, State, StateError};
 
@@ -43,7 +44,7 @@ impl State {
                     self.obligations.insert(e.digest, Arc::new(obligation));
                 }
                 let running = CommandState::Running { index, begin: Arc::new(e.as_ref().clone()) };
-                self.commands.insert(e.digest, running);
+                self.set(e.digest, running);
             }
             Event::EffectDone(e) => self.ended(index, e, |end| CommandState::Done { index, end })?,
             Event::EffectFailed(e) => self.ended(index, e, |end| CommandState::Failed { index, end })?,
@@ -90,7 +91,7 @@ impl State {
             | StateAction::Veto { .. }
             | StateAction::AcknowledgeIncident { .. } => self.government.enact(index, event, author_seat(signers)),
         }
-        self.commands.insert(*digest, CommandState::Enacted { index, summary: summary.as_str().into() });
+        self.set(*digest, CommandState::Enacted { index, summary: summary.as_str().into() });
         if let Some(obligation) = Obligation::of_enactment(index, event) {
             self.obligations.insert(*digest, Arc::new(obligation));
         }
@@ -110,6 +111,19 @@ impl State {
         {
             self.judged.remove(&oldest);
         }
+    }
+
+    /// Where a command stands now.
+    fn set(&mut self, digest: Digest, state: CommandState) {
+        match state {
+            CommandState::Held { .. } | CommandState::Allowed { .. } | CommandState::Running { .. } => {
+                self.open.insert(digest);
+            }
+            CommandState::Enacted { .. } | CommandState::Done { .. } | CommandState::Failed { .. } => {
+                self.open.remove(&digest);
+            }
+        }
+        self.commands.insert(digest, state);
     }
 
     /// Refused changes of workloads. The memory is bounded: the oldest name goes, and at worst a refusal is recorded twice.
@@ -132,23 +146,35 @@ impl State {
             return;
         }
         match (event.operation, event.digest) {
-            // Nobody can sign any more what is not there.
+            // Nobody signs or carries out any more what is not there; made again, it is judged again.
             (Operation::Delete, _) => {
-                let gone: Vec<Digest> = self
-                    .held()
-                    .filter(|(_, held, _)| held.object == event.object)
-                    .map(|(digest, ..)| *digest)
-                    .collect();
-                gone.iter().for_each(|digest| drop(self.commands.remove(digest)));
+                let of_it = |(digest, state): (&Digest, &CommandState)| match state {
+                    CommandState::Held { decision, .. } => (decision.object == event.object).then_some(*digest),
+                    CommandState::Allowed { object, .. } => (**object == event.object).then_some(*digest),
+                    CommandState::Running { .. }
+                    | CommandState::Enacted { .. }
+                    | CommandState::Done { .. }
+                    | CommandState::Failed { .. } => None,
+                };
+                let gone: Vec<Digest> = self.open().filter_map(of_it).collect();
+                for digest in gone {
+                    self.commands.remove(&digest);
+                    self.open.remove(&digest);
+                }
             }
             (Operation::Create | Operation::Update, Some(digest)) if !self.is_consumed(&digest) => {
                 let held = event.findings.first().is_some_and(|f| f.reason == Reason::Held);
                 let state = if held {
                     CommandState::Held { index, decision: Arc::new(event.clone()) }
                 } else {
-                    CommandState::Allowed { index, author: author_seat(&event.signers).into() }
+                    CommandState::Allowed {
+                        index,
+                        author: author_seat(&event.signers).into(),
+                        object: Arc::new(event.object.clone()),
+                        on_workload: matches!(event.target, TargetFact::Found(_)),
+                    }
                 };
-                self.commands.insert(digest, state);
+                self.set(digest, state);
             }
             (Operation::Create | Operation::Update, _) => {}
         }
@@ -167,7 +193,7 @@ impl State {
                 if begin.until.is_some() && matches!(ended, CommandState::Done { .. }) {
                     self.temporary.insert(event.digest, (began, begin));
                 }
-                self.commands.insert(event.digest, ended);
+                self.set(event.digest, ended);
                 Ok(())
             }
             _ => Err(StateError::EffectOrder { index, digest: event.digest }),

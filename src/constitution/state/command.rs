@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::units::LogIndex;
 
-use super::super::event::{DecisionEvent, EffectBeginEvent, EffectEndEvent};
+use super::super::event::{DecisionEvent, EffectBeginEvent, EffectEndEvent, ObjectRef};
 
 /// Where a command stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub enum CommandState {
         index: LogIndex,
         /// The organ that its author signed for.
         author: Arc<str>,
+        /// Its object.
+        object: Arc<ObjectRef>,
+        /// Whether an executor has to act on a workload.
+        on_workload: bool,
     },
     /// It changed State.
     Enacted {

@@ -31,6 +31,8 @@ pub struct State {
     charters: charters::Charters,
     documents: imbl::OrdMap<Digest, imbl::Vector<Arc<DocumentEvent>>>,
     commands: imbl::HashMap<Digest, CommandState>,
+    /// Those of them that have not come to their end: few, where `commands` is all history.
+    open: imbl::OrdSet<Digest>,
     government: government::Government,
     /// Effects that are done and end by themselves, by command.
     temporary: imbl::OrdMap<Digest, (LogIndex, Arc<EffectBeginEvent>)>,
@@ -197,7 +199,7 @@ impl State {
 
     /// Commands that wait for people, with the newest decision about each.
     pub fn held(&self) -> impl Iterator<Item = (&Digest, &DecisionEvent, LogIndex)> {
-        self.commands.iter().filter_map(|(digest, state)| match state {
+        self.open().filter_map(|(digest, state)| match state {
             CommandState::Held { index, decision } => Some((digest, decision.as_ref(), *index)),
             CommandState::Allowed { .. }
             | CommandState::Enacted { .. }
@@ -220,7 +222,7 @@ impl State {
 
     /// Commands whose effect began and has not ended: what an executor must resolve after a crash.
     pub fn running(&self) -> impl Iterator<Item = (&Digest, &Arc<EffectBeginEvent>, LogIndex)> {
-        self.commands.iter().filter_map(|(digest, state)| match state {
+        self.open().filter_map(|(digest, state)| match state {
             CommandState::Running { index, begin } => Some((digest, begin, *index)),
             CommandState::Held { .. }
             | CommandState::Allowed { .. }
@@ -228,6 +230,30 @@ impl State {
             | CommandState::Done { .. }
             | CommandState::Failed { .. } => None,
         })
+    }
+
+    /// Commands on workloads that are stored and were allowed before this one, and have not begun: they go first.
+    pub fn ahead_of(&self, digest: &Digest) -> impl Iterator<Item = Digest> {
+        let mine = match self.commands.get(digest) {
+            Some(CommandState::Allowed { index, .. }) => *index,
+            _ => LogIndex(0),
+        };
+        self.open().filter_map(move |(digest, state)| match state {
+            CommandState::Allowed { index, object, on_workload: true, .. } if *index < mine => {
+                self.stored.contains_key(&(object.as_ref().clone(), *digest)).then_some(*digest)
+            }
+            CommandState::Allowed { .. }
+            | CommandState::Held { .. }
+            | CommandState::Running { .. }
+            | CommandState::Enacted { .. }
+            | CommandState::Done { .. }
+            | CommandState::Failed { .. } => None,
+        })
+    }
+
+    /// Commands that have not come to their end, whatever they wait for.
+    fn open(&self) -> impl Iterator<Item = (&Digest, &CommandState)> {
+        self.open.iter().filter_map(|digest| self.commands.get_key_value(digest))
     }
 
     /// The index of the next entry.
