@@ -2,69 +2,17 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-use miax::ledger::{BlockParts, Checkpoint, Entry, FindingClass, Head, LogTrust, Report, Verifier, Writer, block_name};
+#[path = "ledger/log.rs"]
+mod log;
+#[path = "ledger/proofs.rs"]
+mod proofs;
+
+use miax::ledger::{Checkpoint, FindingClass, Head, Writer};
 use miax::trust::NoteSigner;
 use miax::units::{BlockNumber, LogIndex, UnixMillis};
 use proptest::prelude::*;
-use serde_json::{Map, Value};
 
-const ORIGIN: &str = "miax.dev/ecm/test/0";
-
-fn log_key() -> NoteSigner {
-    NoteSigner::try_new(ORIGIN, &[1; 32]).expect("name")
-}
-
-fn trust() -> LogTrust {
-    LogTrust { origin: ORIGIN.to_owned(), epoch: 0, key: log_key().verifier() }
-}
-
-fn writer(name: &str, seed: u8) -> Writer {
-    Writer::try_new(ORIGIN, &log_key(), name, &[seed; 32], UnixMillis(1_000_000)).expect("writer")
-}
-
-fn entry(number: usize) -> Vec<u8> {
-    let fields = Map::from_iter([("number".to_owned(), Value::from(number))]);
-    Entry { kind: "decision".into(), time: UnixMillis(5), writer: "w".into(), fields }.encode().expect("entry")
-}
-
-type Blocks = Vec<(String, BlockParts)>;
-
-/// A log of blocks with these numbers of entries, the first of which introduces the writer.
-fn log(sizes: &[usize]) -> (Blocks, Head) {
-    log_from(0, sizes)
-}
-
-fn log_from(start: usize, sizes: &[usize]) -> (Blocks, Head) {
-    let writer = writer("miax.dev/writer/a", 2);
-    let mut head = Head::genesis(trust());
-    let mut blocks = Vec::new();
-    let mut number = start;
-    for size in sizes {
-        let mut entries: Vec<Vec<u8>> = (0..*size).map(|i| entry(number + i)).collect();
-        number += size;
-        if !head.knows(&writer) {
-            entries.insert(0, writer.introduce(UnixMillis(5)).expect("introduction"));
-        }
-        let name = block_name(0, head.next_block());
-        let parts = head.propose(&entries, &writer, UnixMillis(5), UnixMillis(6)).expect("block");
-        head.fold(&parts).expect("folds");
-        blocks.push((name, parts));
-    }
-    (blocks, head)
-}
-
-fn verify(blocks: &Blocks, checkpoints: Vec<Checkpoint>) -> Report {
-    let named = checkpoints.into_iter().map(|c| (c, "the checkpoint".to_owned())).collect();
-    let mut verifier = Verifier::new(trust(), named);
-    for (name, parts) in blocks {
-        verifier.block(name, parts);
-    }
-    verifier.finish()
-}
-
-fn checkpoint(head: &Head) -> Checkpoint {
-    Checkpoint { origin: ORIGIN.to_owned(), size: head.next_index().0, root: head.root() }
-}
+use log::{Blocks, ORIGIN, WHOLE, checkpoint, entry, log, log_from, trust, verify, writer};
 
 #[track_caller]
 fn check_found(name: &str, blocks: &Blocks, head: &Head, class: FindingClass, entry: Option<u64>, part: &str) {
@@ -252,8 +200,6 @@ proptest! {
         prop_assert!(report.blocks == touched as u64, "{mutation:?}: {} blocks pass", report.blocks);
     }
 }
-
-static WHOLE: std::sync::LazyLock<(Blocks, Head)> = std::sync::LazyLock::new(|| log(&[3, 40, 2, 4, 20]));
 
 #[test]
 fn numbers_of_blocks_are_dense() {

@@ -10,6 +10,7 @@ mod judge;
 #[expect(dead_code, clippy::indexing_slicing, reason = "shared with the tests, which use the rest")]
 #[path = "../../tests/judge/org.rs"]
 mod org;
+mod proof;
 mod verify;
 
 use std::time::{Duration, Instant};
@@ -73,10 +74,11 @@ type Part = (&'static str, fn() -> Vec<Row>);
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let parts: [Part; 5] = [
+    let parts: [Part; 6] = [
         ("judge", judge::rows),
         ("fold", fold::rows),
         ("verify", verify::rows),
+        ("proof", proof::rows),
         ("admission", admission::rows),
         ("append", append::rows),
     ];

@@ -17,6 +17,11 @@ pub struct Checkpoint {
     pub root: Digest,
 }
 
+/// A checkpoint that the log's key signed: what proofs are checked against. The only constructor is
+/// [`SignedCheckpoint::open`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedCheckpoint(Checkpoint);
+
 /// Why a text is not a checkpoint of the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
@@ -64,6 +69,22 @@ impl Checkpoint {
     #[must_use]
     pub fn claimed_origin(note: &str) -> Option<&str> {
         note.lines().next().filter(|l| !l.is_empty())
+    }
+}
+
+impl SignedCheckpoint {
+    /// Opens a checkpoint of the log `origin` that `key` signed.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::open`].
+    pub fn open(note: &str, origin: &str, key: &NoteVerifier) -> Result<Self, CheckpointError> {
+        Checkpoint::open(note, origin, key).map(Self)
+    }
+
+    /// What was signed.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.0
     }
 }
 

@@ -1,4 +1,4 @@
-//! What was decided, in order: entries, blocks, the RFC 6962 tree over them, and the verifier.
+//! What was decided, in order: entries, blocks, the RFC 6962 tree over them, proofs, and the verifier.
 //!
 //! Must not: know what an entry means (that is `constitution`), where blocks are stored (that is `store`), or what time it
 //! is. A ledger is tamper-evident: a change is found and named. Nothing here can prevent one.
@@ -7,6 +7,8 @@ mod block;
 mod chain;
 mod checkpoint;
 mod entry;
+mod proof;
+mod proof_text;
 mod tree;
 mod verify;
 
@@ -14,7 +16,9 @@ pub use block::{
     Block, BlockError, BlockParts, Header, MAX_BLOCK_BYTES, MAX_BLOCK_ENTRIES, block_name, parse_block_name,
 };
 pub use chain::{ChainError, Head, LogTrust, Writer, WriterError, boundary_room};
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use entry::{Entry, EntryError, MAX_ENTRY_BYTES};
+pub use proof::{ConsistencyProof, HashTree, InclusionProof, ProofError};
+pub use proof_text::{ConsistencyText, InclusionText, ProofText, ProofTextError};
 pub use tree::{CompactRange, leaf_hash};
 pub use verify::{Finding, FindingClass, Report, Verifier};

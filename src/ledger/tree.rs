@@ -16,7 +16,7 @@ pub fn leaf_hash(entry: &[u8]) -> Digest {
     Digest(Sha256::new().chain_update(LEAF).chain_update(entry).finalize().into())
 }
 
-fn node_hash(left: &Digest, right: &Digest) -> Digest {
+pub(super) fn node_hash(left: &Digest, right: &Digest) -> Digest {
     Digest(Sha256::new().chain_update(NODE).chain_update(left.0).chain_update(right.0).finalize().into())
 }
 
