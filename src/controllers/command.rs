@@ -194,6 +194,7 @@ fn waiting(decision: &Decision, index: LogIndex) -> Vec<Observation> {
         condition(ConditionType::Approved, False, decision.reason(), message()),
         condition(ConditionType::Recorded, True, Reason::Held, recorded(index)),
         condition(ConditionType::Succeeded, Unknown, Reason::Held, "it waits for people to sign it".to_owned()),
+        condition(ConditionType::Ready, False, decision.reason(), message()),
     ]
 }
 

@@ -12,8 +12,13 @@ use crate::api::reason::{Reason, ReasonClass};
 use super::Context;
 
 /// What people wait for. The other conditions say the same in other words.
-const TOLD: [ConditionType; 4] =
-    [ConditionType::Approved, ConditionType::Succeeded, ConditionType::Active, ConditionType::Ready];
+const TOLD: [ConditionType; 5] = [
+    ConditionType::Approved,
+    ConditionType::Enforced,
+    ConditionType::Succeeded,
+    ConditionType::Active,
+    ConditionType::Ready,
+];
 /// Longest note that Kubernetes takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
 /// An Event that takes longer is lost: the reconcile goes on.
@@ -107,6 +112,12 @@ mod tests {
         check(&[], &waits, &[("Approved", "SeatsMissing", warning)]);
         check(&waits, &waits, &[]);
         check(&waits, &running, &[("Approved", "QuorumComplete", normal), ("Succeeded", "EffectRunning", normal)]);
+        let held = conditions(&[
+            (Approved, False, Reason::SeatsMissing, ""),
+            (Succeeded, Unknown, Reason::Held, ""),
+            (Ready, False, Reason::SeatsMissing, ""),
+        ]);
+        check(&[], &held, &[("Approved", "SeatsMissing", warning), ("Succeeded", "Held", normal)]);
         check(&running, &done, &[("Succeeded", "EffectDone", normal)]);
         check(&running, &state(False, Reason::EffectFailed), &[("Succeeded", "EffectFailed", warning)]);
         check(&done, &done, &[]);

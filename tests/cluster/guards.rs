@@ -111,7 +111,9 @@ fn guards_from_files_hold_against_whoever_may_change_policies() {
     kubectl.run(&["--as", "tenant", "delete", bindings, "other"]).expect("deleted");
 
     // An administrator of Miax removes what the API can reach: the files hold.
-    kubectl.run(&["delete", bindings, "miax-ledger", "miax-status", "miax-installation"]).expect("deleted");
+    kubectl
+        .run(&["delete", bindings, "miax-ledger", "miax-status", "miax-installation", "miax-gate"])
+        .expect("deleted");
     let listed = kubectl.run(&["get", bindings, "-o", "name"]).expect("listed");
     assert!(!listed.contains("miax"), "{listed}");
     refused(&["delete", "validatingwebhookconfiguration", "miax-governed"]);
