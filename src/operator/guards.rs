@@ -157,7 +157,9 @@ fn administered() -> String {
 
 /// A namespace that opted in to the gate stays in: whoever works in it, or may change its labels, cannot take it out.
 fn gate_label() -> Vec<Value> {
-    let constraints = json!({"resourceRules": [resources("", "v1", &["namespaces"], &["UPDATE"])]});
+    // Through its subresources the labels change too.
+    let names = ["namespaces", "namespaces/status", "namespaces/finalize"];
+    let constraints = json!({"resourceRules": [resources("", "v1", &names, &["UPDATE"])]});
     let enabled = |object: &str| format!("{object}.metadata.?labels['{GATE_LABEL}'].orValue('') == '{GATE_ENABLED}'");
     let validation = format!(
         "{} || authorizer.group('{GROUP}').resource('manifests').check('administer').allowed()",

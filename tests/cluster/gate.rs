@@ -162,7 +162,8 @@ fn a_namespace_that_opted_in_stays_in_and_a_freeze_that_stops_nothing_says_so() 
 
     opt_in(&stage);
     let role = r#"{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"name":"labels"},
-        "rules":[{"apiGroups":[""],"resources":["namespaces"],"verbs":["get","list","patch","update"]}]}"#;
+        "rules":[{"apiGroups":[""],"resources":["namespaces","namespaces/status","namespaces/finalize"],
+        "verbs":["get","list","patch","update"]}]}"#;
     kubectl.run_with(&["apply", "-f", "-"], role).expect("role");
     kubectl.run(&["-n", SHOP, "create", "serviceaccount", "tenant"]).expect("account");
     kubectl
@@ -175,6 +176,20 @@ fn a_namespace_that_opted_in_stays_in_and_a_freeze_that_stops_nothing_says_so() 
     };
     out("miax.dev/gate-");
     out("miax.dev/gate=disabled");
+    let patch = r#"{"metadata":{"labels":{"miax.dev/gate":null}}}"#;
+    let status = ["patch", "namespace", SHOP, "--subresource", "status", "--type=merge", "-p", patch];
+    let output = tenant.ask(&status, "").expect("kubectl runs");
+    assert!(!output.ok && output.stderr.contains("needs the verb `administer`"), "by its status: {}", output.stderr);
+    let path = format!("/api/v1/namespaces/{SHOP}/finalize");
+    let object = tenant.run(&["get", "namespace", SHOP, "-o", "json"]).expect("the namespace");
+    let mut object: Value = serde_json::from_str(&object).expect("json");
+    object["metadata"]["labels"] = json!({});
+    let output = tenant.ask(&["replace", "--raw", &path, "-f", "-"], &object.to_string()).expect("kubectl runs");
+    assert!(
+        !output.ok && output.stderr.contains("needs the verb `administer`"),
+        "by its finalizers: {}",
+        output.stderr
+    );
     tenant.run(&["label", "namespace", SHOP, "team=checkout"]).expect("other labels are theirs");
 
     wait_field(&stage, "mxcmd/idle", enforced, "Enforced");
