@@ -37,7 +37,7 @@ pub(super) async fn reconcile(object: &DynamicObject, context: &Context) -> Resu
     };
     let advanced = match advance(object, value.clone(), &command, context).await {
         // People see that it runs while we look at the target again and again.
-        Err(pending @ Error::EffectPending(_)) => Err(pending),
+        Err(pending @ (Error::EffectPending(_) | Error::Queued(_))) => Err(pending),
         other => Ok(other?),
     };
     let refused = advanced.as_ref().ok().and_then(Option::as_ref);
@@ -81,7 +81,17 @@ async fn advance(
         None | Some(CommandState::Held { .. } | CommandState::Allowed { .. }) => {
             observe_stored(object, command, context).await?;
             match &command.action {
-                Action::Workload { target, .. } => begin(value, target, context).await,
+                Action::Workload { target, .. } => {
+                    if let Some(first) = context.queue.waits_for(context.ledger.view().state.ahead_of(&digest)) {
+                        return Err(Error::Queued(first));
+                    }
+                    let refused = begin(value, target, context).await?;
+                    if refused.is_some() {
+                        context.queue.pass_over(digest);
+                    }
+                    Ok(refused)
+                }
+                // What the constitution itself does waits for nobody: a veto or a freeze must not queue.
                 Action::State(_) => enact(value, context).await,
             }
         }
@@ -156,6 +166,10 @@ fn describe(command: &Command, decision: Option<&Decision>, context: &Context) -
     let (index, succeeded) = match view.state.command(&digest) {
         Some(CommandState::Held { index, .. }) if let Some(decision) = decision.filter(|d| d.waits_for_people()) => {
             return Seen { digest: Some(digest), index: Some(*index), conditions: waiting(decision, *index) };
+        }
+        Some(CommandState::Allowed { index, .. }) if decision.is_none() => {
+            let message = "commands that were allowed earlier go first".to_owned();
+            (*index, condition(ConditionType::Succeeded, Unknown, Reason::EffectRunning, message))
         }
         None | Some(CommandState::Held { .. } | CommandState::Allowed { .. }) => {
             let fallback = Decision::refusal(Reason::FactsStale, "it is not judged yet");

@@ -9,6 +9,7 @@ mod effect;
 mod events;
 mod isolation;
 mod manifest;
+mod queue;
 mod status;
 mod sweep;
 mod watchdog;
@@ -37,6 +38,7 @@ use crate::units::Digest;
 
 pub use checkpoint::{CheckpointWriter, keep_checkpoints};
 pub use isolation::end_isolations;
+pub use queue::Queue;
 pub use sweep::sweep;
 pub use watchdog::watchdog;
 
@@ -57,6 +59,8 @@ pub struct Context {
     pub seats: SeatClients,
     /// Writes Events on governed objects.
     pub events: Recorder,
+    /// The order of effects.
+    pub queue: Queue,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// The wall clock.
@@ -79,6 +83,9 @@ pub enum Error {
     /// Kubernetes did not answer or refused.
     #[error("{0}")]
     Kube(#[from] kube::Error),
+    /// An earlier command goes first.
+    #[error("the command {0} was allowed earlier and goes first")]
+    Queued(Digest),
     /// The ledger answered with something else than was asked.
     #[error("the ledger answered a proposal with something else")]
     Reply,
@@ -93,7 +100,7 @@ impl Error {
         match self {
             Self::Append(AppendError::Broken(_)) => Reason::LedgerBroken,
             Self::Append(_) | Self::Reply => Reason::LedgerUnavailable,
-            Self::EffectPending(_) => Reason::EffectRunning,
+            Self::EffectPending(_) | Self::Queued(_) => Reason::EffectRunning,
             Self::Kube(_) => Reason::FactsStale,
             Self::Unreadable(_) => Reason::FieldInvalid,
         }
@@ -147,7 +154,11 @@ async fn spawn_controller(
     let failed = move |object: Arc<DynamicObject>, error: &Error, _: Arc<Context>| {
         let name = object.meta().name.clone().unwrap_or_default();
         let namespace = object.meta().namespace.clone().unwrap_or_default();
-        tracing::warn!(kind = kind.kind(), namespace, name, reason = %error.reason(), %error, "reconcile failed");
+        if let Error::Queued(first) = error {
+            tracing::debug!(namespace, name, %first, "an earlier command goes first");
+        } else {
+            tracing::warn!(kind = kind.kind(), namespace, name, reason = %error.reason(), %error, "reconcile failed");
+        }
         Action::requeue(retry_after(error))
     };
     controller.run(reconcile, failed, context).for_each(|_| std::future::ready(())).await;
@@ -167,7 +178,7 @@ fn charter_changes(ledger: &Ledger) -> impl Stream<Item = ()> + Send + use<> {
 /// How soon a failed reconcile is tried again, by what failed.
 fn retry_after(error: &Error) -> Duration {
     match error {
-        Error::EffectPending(_) | Error::Kube(kube::Error::Api(_)) => FIRST_RETRY,
+        Error::EffectPending(_) | Error::Queued(_) | Error::Kube(kube::Error::Api(_)) => FIRST_RETRY,
         Error::Append(AppendError::Broken(_)) | Error::Unreadable(_) | Error::Reply => LONGEST_RETRY,
         Error::Append(_) | Error::Kube(_) => FIRST_RETRY * 4,
     }

@@ -26,7 +26,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admission::{Server, Snapshot, Webhook, WorkloadCache, router};
 use crate::api::names::{CONTROLLER_ACCOUNT, executor_account};
-use crate::controllers::{CheckpointWriter, Context, SeatClients, end_isolations, keep_checkpoints, sweep, watchdog};
+use crate::controllers::{
+    CheckpointWriter, Context, Queue, SeatClients, end_isolations, keep_checkpoints, sweep, watchdog,
+};
 use crate::ledger::{Checkpoint, Head, LogTrust};
 use crate::store::{Clock, ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow};
 use crate::telemetry::{LedgerNumbers, Metrics, Readiness, init_logging, probes};
@@ -329,6 +331,7 @@ async fn run_controller(options: Common) -> Result<(), Error> {
         client: base.client.clone(),
         ledger: ledger.clone(),
         seats: seat_clients(base.config.clone()),
+        queue: Queue::default(),
         events: Recorder::new(base.client.clone(), reporter(&options.replica)),
         metrics: base.metrics.clone(),
         clock: base.clock.clone(),

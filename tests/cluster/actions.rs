@@ -121,3 +121,25 @@ fn a_target_that_does_not_exist_is_refused() {
     let file = draft(&stage, "unsigned", &["restart", "deployment/checkout"]);
     rejects(&stage, &file, "Unsigned");
 }
+
+#[test]
+fn commands_take_effect_in_the_order_of_the_ledger() {
+    let mut stage = stage();
+    stage.controller.kill();
+    // By name, as the API server lists them after a restart, they would come the other way round.
+    for (name, replicas) in [("zebra", "2"), ("mole", "5"), ("ant", "3")] {
+        let file = approved(&stage, name, &["scale", "deployment/checkout", "--replicas", replicas]);
+        accepts(&stage, &file);
+    }
+    stage.restart_controller().expect("a controller starts");
+    for name in ["zebra", "mole", "ant"] {
+        wait_done(&stage, name);
+    }
+    wait_field(&stage, "deployment/checkout", ".spec.replicas", "3");
+    let begun: Vec<String> = entries(&stage)
+        .iter()
+        .filter(|e| e["kind"] == "effect.begin")
+        .map(|e| e["object"]["name"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(begun, ["zebra", "mole", "ant"]);
+}

@@ -232,16 +232,15 @@ impl State {
         })
     }
 
-    /// Commands on workloads that are stored and were allowed before this one, and have not begun: they go first.
+    /// Commands on workloads that were allowed before this one and have not begun: they go first. Some of them may never have
+    /// been stored.
     pub fn ahead_of(&self, digest: &Digest) -> impl Iterator<Item = Digest> {
         let mine = match self.commands.get(digest) {
             Some(CommandState::Allowed { index, .. }) => *index,
             _ => LogIndex(0),
         };
         self.open().filter_map(move |(digest, state)| match state {
-            CommandState::Allowed { index, object, on_workload: true, .. } if *index < mine => {
-                self.stored.contains_key(&(object.as_ref().clone(), *digest)).then_some(*digest)
-            }
+            CommandState::Allowed { index, on_workload: true, .. } if *index < mine => Some(*digest),
             CommandState::Allowed { .. }
             | CommandState::Held { .. }
             | CommandState::Running { .. }
