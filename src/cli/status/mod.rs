@@ -1,6 +1,8 @@
 //! `miax status`: what is in force, what waits, runs and is owed, and whether the ledger is whole; from the verified ledger, not
 //! from objects.
 
+#[cfg(feature = "client")]
+mod facts;
 mod overview;
 #[cfg(feature = "client")]
 mod watch;

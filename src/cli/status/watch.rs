@@ -13,8 +13,9 @@ use crate::units::UnixSeconds;
 use super::super::clock::now;
 use super::super::output::{Answer, Failure, Format, Tone, failure, one_line, paint, tell};
 use super::super::source::{Source, Verified};
+use super::facts::facts;
 use super::overview::{History, Overview, Soundness};
-use super::words::{facts, text};
+use super::words::text;
 
 /// How often the next block is asked for.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -64,7 +65,7 @@ async fn follow(store: &ConfigMapStore, followed: &mut Followed, screen: &mut Sc
                 let name = block_name(epoch, followed.head.next_block());
                 followed.take(&parts).map_err(|what| {
                     Failure::new(format!("the ledger is broken at {name}: {what}"))
-                        .with_next("miax ledger verify tells what is wrong")
+                        .with_next("see what is wrong with: miax ledger head")
                 })?
             }
             Ok(None) => Vec::new(),

@@ -1,9 +1,7 @@
-//! The status in words: sections for people, and one line a fact for whoever follows it in a pipe.
-
-use std::collections::BTreeMap;
+//! The status in words: sections for people.
 
 use crate::api::reason::Reason;
-use crate::constitution::{Finding, InForce, Lifetime, SeatView, Standing, Waiver};
+use crate::constitution::{Finding, InForce, Lifetime, Standing, Waiver};
 use crate::units::UnixSeconds;
 
 use super::super::output::{Tone, one_line, paint, plain};
@@ -42,7 +40,7 @@ fn section(lines: &mut Vec<String>, name: &str, items: Vec<String>) {
     lines.extend(items.iter().flat_map(|item| item.lines()).map(|line| format!("         {line}")));
 }
 
-fn charter_line(charter: Option<&InForce>, now: UnixSeconds) -> String {
+pub(super) fn charter_line(charter: Option<&InForce>, now: UnixSeconds) -> String {
     let Some(c) = charter else { return paint("none in force", Tone::Doubt) };
     let (name, since, end) = (&c.object.name, c.since, c.expires_at);
     match c.lifetime(now) {
@@ -73,11 +71,11 @@ fn waiting_text(waiting: &Waiting<'_>) -> String {
 }
 
 /// What stands in the way beside empty seats.
-fn obstacles(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+pub(super) fn obstacles(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
     findings.iter().filter(|f| !matches!(f.reason, Reason::Held | Reason::SeatsMissing))
 }
 
-fn frozen_line(frozen: &Frozen<'_>) -> String {
+pub(super) fn frozen_line(frozen: &Frozen<'_>) -> String {
     let Frozen { namespace, freeze, overridden } = frozen;
     let Standing { decision, index, organ, until } = freeze;
     let end = until.map_or_else(|| "it is thawed".to_owned(), |until| until.to_string());
@@ -98,7 +96,7 @@ fn waived_line(waiver: &Waiver) -> String {
 }
 
 /// Something that is owed, and how to end it.
-fn owed_line(owed: &Due<'_>) -> String {
+pub(super) fn owed_line(owed: &Due<'_>) -> String {
     let Due { what, digest: _, object, summary, since, due, overdue, next } = owed;
     let when = match (due, overdue) {
         (Some(due), true) => paint(&format!("OVERDUE since {due}"), Tone::Bad),
@@ -110,45 +108,4 @@ fn owed_line(owed: &Due<'_>) -> String {
         None => format!(" ({summary}, entry {since})"),
     };
     format!("{what}{}, {when}; run: {next}", one_line(&of))
-}
-
-/// Each fact as one line, by what it is about: what a follower compares.
-pub(super) fn facts(overview: &Overview<'_>) -> BTreeMap<String, String> {
-    let Overview { now, charter, emergency: _, not_enforced, ledger, running, waiting, frozen, waived, owed } =
-        overview;
-    let mut facts = BTreeMap::from([("charter".to_owned(), charter_line(*charter, *now))]);
-    for rule in not_enforced {
-        facts.insert(format!("rule {}", rule.name), format!("NOT ENFORCED ({})", rule.mode.as_str()));
-    }
-    for finding in &ledger.findings {
-        facts.insert("ledger NOT WHOLE".to_owned(), finding.clone());
-    }
-    for (_, begin, index) in running {
-        facts.insert(format!("running {}", begin.object), format!("{} (entry {index})", begin.summary));
-    }
-    for one in waiting {
-        facts.insert(format!("waiting {}", one.decision.object), waiting_line(one));
-    }
-    for one in frozen {
-        facts.insert(format!("frozen {}", one.namespace), frozen_line(one));
-    }
-    for one in waived {
-        facts.insert(format!("waived {} for {}", one.rule, one.target), format!("until {}", one.until));
-    }
-    for one in owed {
-        facts.insert(format!("owed {} since entry {}", one.what, one.since), owed_line(one));
-    }
-    facts
-}
-
-fn waiting_line(waiting: &Waiting<'_>) -> String {
-    let Waiting { digest: _, decision, index: _, vetoed } = waiting;
-    let seat = |seat: &SeatView| {
-        let by = if seat.filled_by.is_empty() { String::new() } else { format!(" by {}", seat.filled_by.join(", ")) };
-        format!("{} {} of {}{by}", seat.seat, seat.filled_by.len(), seat.needed)
-    };
-    let mut parts: Vec<String> = decision.seats.iter().map(seat).collect();
-    parts.extend(obstacles(&decision.findings).map(|f| f.message.clone()));
-    parts.extend(vetoed.map(|v| format!("VETOED by {}", v.organ)));
-    format!("{}; {}", decision.summary.as_deref().unwrap_or_default(), parts.join("; "))
 }
