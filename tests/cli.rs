@@ -10,6 +10,8 @@ mod drafts;
 mod ledger;
 #[path = "cli/replay.rs"]
 mod replay;
+#[path = "cli/showing.rs"]
+mod showing;
 #[path = "cli/signing.rs"]
 mod signing;
 #[path = "cli/suites.rs"]

@@ -12,6 +12,7 @@ mod files;
 mod init;
 mod key;
 mod ledger;
+mod meaning;
 #[cfg(feature = "client")]
 mod online;
 mod output;

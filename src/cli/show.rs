@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::constitution::{Action, Decision, SeatView, StateAction};
+use crate::constitution::{Action, Charter, Decision, SeatView, StateAction};
 
 use super::clock::now;
-use super::files::{Signed, read_object};
+use super::files::{Signed, read_charter, read_object};
+use super::meaning::{authorises, not_enforced, opens, terms};
 use super::output::{Answer, Failure, Format, Tone, one_line, paint, print, tell};
 use super::verify::judge_offline;
 
@@ -31,6 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let Arguments { file, charter, output } = arguments;
     let object = read_object(file)?;
     let signed = Signed::read(&object)?;
+    let known = charter.as_deref().map(read_charter).transpose()?.map(|(_, manifest)| manifest.charter);
     let judged = charter.as_deref().map(|c| judge_offline(&object, c, now(), None));
     // A charter that is not in force yet says nothing of seats; the document can be shown all the same.
     let decision = match judged {
@@ -47,19 +49,52 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         "object": signed.document().object,
         "spec": object.get("spec"),
         "expired": signed.document().expires_at <= now(),
+        "authorises": effects(&signed),
+        "opens": known.as_ref().zip(decision.as_ref()).map(|(charter, decision)| opens(decision, charter)),
+        "terms": known.as_ref().map(|charter| signed_on(&signed, charter)),
+        "notEnforced": lenient(&signed),
+        "advice": decision.as_ref().map(|d| &d.advice),
         "seats": decision.as_ref().map(|d| &d.seats),
         "findings": decision.as_ref().map(|d| &d.findings),
     });
-    print(*output, &value, || describe(&signed, &object, decision.as_ref()))?;
+    print(*output, &value, || describe(&signed, &object, known.as_ref(), decision.as_ref()))?;
     Ok(Answer::Yes)
 }
 
-/// The document in plain words.
-pub(super) fn describe(signed: &Signed, object: &Value, decision: Option<&Decision>) -> String {
+fn effects(signed: &Signed) -> Vec<String> {
+    match signed {
+        Signed::Command(command) => authorises(&command.action),
+        Signed::Manifest(_) => Vec::new(),
+    }
+}
+
+fn lenient(signed: &Signed) -> Vec<String> {
+    match signed {
+        Signed::Command(_) => Vec::new(),
+        Signed::Manifest(manifest) => not_enforced(manifest),
+    }
+}
+
+/// On what the signatures that are there stand.
+fn signed_on(signed: &Signed, charter: &Charter) -> Vec<String> {
+    let signatures = signed.document().signatures.iter();
+    signatures.flat_map(|s| terms(signed, charter, (&s.principal, &s.seat, &s.key), now())).collect()
+}
+
+/// The document in plain words; with a charter also what that says of it.
+pub(super) fn describe(
+    signed: &Signed,
+    object: &Value,
+    charter: Option<&Charter>,
+    decision: Option<&Decision>,
+) -> String {
     let document = signed.document();
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let mut lines = vec![paint(&one_line(&signed.summary()), Tone::Strong)];
     let mut row = |name: &str, value: String| lines.push(format!("  {name:<10} {}", one_line(&value)));
+    effects(signed).into_iter().for_each(|effect| row("effect", effect));
+    let opened = charter.zip(decision).map(|(charter, decision)| opens(decision, charter));
+    opened.into_iter().flatten().for_each(|owed| row("opens", owed));
     row("object", document.object.to_string());
     row("clusters", document.audience.join(", "));
     match signed {
@@ -96,8 +131,12 @@ pub(super) fn describe(signed: &Signed, object: &Value, decision: Option<&Decisi
         let comment = s.comment.as_ref().map(|c| format!(": {c}")).unwrap_or_default();
         row("signed", format!("{} by {} for {} at {}{comment}", s.verb.as_str(), s.principal, s.seat, s.signed_at));
     }
+    charter.map(|c| signed_on(signed, c)).into_iter().flatten().for_each(|term| row("note", term));
+    let loud = |line: &String| format!("  {}", paint(&one_line(line), Tone::Bad));
+    lines.extend(lenient(signed).iter().map(loud));
     if let Some(decision) = decision {
         lines.extend(decision.seats.iter().map(seat_line));
+        lines.extend(decision.advice.iter().map(|advice| loud(&advice.line())));
     }
     lines.join("\n")
 }

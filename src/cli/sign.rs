@@ -15,6 +15,7 @@ use super::agent::Agent;
 use super::clock::now;
 use super::files::{Signed, read_charter};
 use super::key::{read_private, read_public};
+use super::meaning::terms;
 use super::output::{Answer, Failure, Format, ask, failure, plain, print, tell};
 use super::place::Place;
 use super::show::describe;
@@ -107,7 +108,11 @@ pub(super) fn run(arguments: &Arguments, verb: Verb) -> Result<Answer, Failure> 
     let principal = principal(arguments, charter.as_ref(), &public.id())?;
     check_seat(arguments, charter.as_ref(), &principal)?;
     check_unsaid(arguments, &signed, verb, &principal)?;
-    tell(&describe(&signed, &before, None));
+    let known = charter.as_ref().map(|manifest| &manifest.charter);
+    tell(&describe(&signed, &before, known, None));
+    let key = public.id();
+    let own = known.map(|charter| terms(&signed, charter, (&principal, seat, key.as_str()), at));
+    own.into_iter().flatten().for_each(|term| tell(&format!("note: {}", plain(&term))));
     confirm(arguments, &format!("{} as {principal} for {seat}?", verb.as_str()))?;
     let statement = Statement {
         subject: &signed.document().subject(),

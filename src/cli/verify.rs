@@ -57,11 +57,15 @@ pub(super) fn print_decision(decision: &Decision, output: Format) -> Result<(), 
         "findings": decision.findings,
         "rules": decision.rules,
         "seats": decision.seats,
+        "advice": decision.advice,
         "digest": decision.digest,
         "charter": decision.charter,
     });
     let (word, tone) = if decision.is_allowed() { ("allowed", Tone::Good) } else { ("refused", Tone::Bad) };
-    print(output, &value, || format!("{}\n{}", paint(word, tone), plain(&decision.message())))
+    print(output, &value, || {
+        let advice = decision.advice.iter().map(|a| format!("\n{}", paint(&plain(&a.line()), Tone::Bad)));
+        format!("{}\n{}{}", paint(word, tone), plain(&decision.message()), advice.collect::<String>())
+    })
 }
 
 /// Judges a document by the charter of a file. That charter itself is judged as the first one.
