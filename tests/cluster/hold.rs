@@ -30,6 +30,10 @@ fn holding() -> Stage {
     let mut charter = miax::trust::parse_yaml_strict(&text).expect("yaml").remove(0);
     let rules = charter["spec"]["body"]["charter"]["rules"].as_array_mut().expect("rules");
     rules.iter_mut().find(|r| r["name"] == "runtime-critical").expect("rule")["pending"] = json!("Hold");
+    rules.push(json!({
+        "name": "next-year", "article": "V", "mode": "Warn", "match": {"actions": ["Scale"], "impact": "Critical"},
+        "author": ["ALPHA"], "require": [{"seat": "CTK", "count": 1}, {"seat": "CEK", "count": 1}],
+    }));
     std::fs::write(&file, miax::trust::to_yaml(&charter)).expect("written");
     for (verb, name, seat) in QUORUM {
         stage.organisation().sign(verb, &file, name, seat).expect("signed");
@@ -147,6 +151,8 @@ fn three_people_approve_a_held_command_from_three_places_at_once() {
     assert_eq!(waiting["next"], "miax approve controlcommand/held -n shop --seat SRE");
     let words = stage.cli().run(&["status"]).expect("status");
     assert!(words.contains("TCC (0 of 1); may sign: dana, eve, sam"), "{words}");
+    assert!(words.contains("NOT ENFORCED (Warn): next-year, Article V; it refuses nothing"), "{words}");
+    assert!(watch.log().contains("rule next-year: NOT ENFORCED (Warn)"), "{}", watch.log());
 
     let desks =
         [("frank", "SRE"), ("dana", "TCC"), ("alma", "ALPHA")].map(|(name, seat)| (desk_of(&stage, name), name, seat));

@@ -17,5 +17,6 @@ mod inputs;
 mod load;
 mod oversight;
 mod simulate;
+mod standing;
 mod support;
 mod workload_coverage;
