@@ -2,12 +2,18 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "cli/book.rs"]
+mod book;
 #[path = "cli/desk.rs"]
 mod desk;
 #[path = "cli/drafts.rs"]
 mod drafts;
 #[path = "cli/ledger.rs"]
 mod ledger;
+#[path = "cli/packs.rs"]
+mod packs;
+#[path = "cli/reading.rs"]
+mod reading;
 #[path = "cli/replay.rs"]
 mod replay;
 #[path = "cli/showing.rs"]

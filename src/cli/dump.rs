@@ -67,9 +67,7 @@ impl Dump {
         } else if path == Path::new("-") {
             dump.add_bytes("stdin", &limited(std::io::stdin(), "stdin")?, 0)?;
         } else {
-            let place = path.display().to_string();
-            let file = std::fs::File::open(path).map_err(|e| Failure::new(format!("{place}: {e}")))?;
-            dump.add_bytes(&place, &limited(file, &place)?, 0)?;
+            dump.add_bytes(&path.display().to_string(), &read_file(path)?, 0)?;
         }
         // Without a block the checkpoint still tells that there was one.
         if dump.blocks.is_empty() && dump.claims.as_ref().is_none_or(|c| c.checkpoint.is_empty()) {
@@ -88,9 +86,7 @@ impl Dump {
         for entry in std::fs::read_dir(path).map_err(wrong)? {
             let file = entry.map_err(wrong)?.path();
             if file.is_file() && file.extension().is_some_and(is_document) {
-                let place = file.display().to_string();
-                let reader = std::fs::File::open(&file).map_err(|e| Failure::new(format!("{place}: {e}")))?;
-                self.add_bytes(&place, &limited(reader, &place)?, 0)?;
+                self.add_bytes(&file.display().to_string(), &read_file(&file)?, 0)?;
             }
         }
         Ok(())
@@ -166,6 +162,13 @@ impl Dump {
 
 fn is_document(extension: &std::ffi::OsStr) -> bool {
     extension == "yaml" || extension == "yml" || extension == "json"
+}
+
+/// Reads a whole file, up to the limit.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    let place = path.display().to_string();
+    let file = std::fs::File::open(path).map_err(|e| Failure::new(format!("{place}: {e}")))?;
+    limited(file, &place)
 }
 
 fn limited(reader: impl Read, place: &str) -> Result<Vec<u8>, Failure> {

@@ -1,12 +1,16 @@
 //! Where a ledger is read from, and what is believed about it beforehand. Nothing leaves here that was not verified.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::api::names::CHECKPOINT_CONFIG_MAP;
 use crate::constitution::State;
-use crate::ledger::{Checkpoint, Finding, FindingClass, Head, LogTrust, Report, Verifier};
+use crate::ledger::{
+    Block, BlockParts, Checkpoint, Finding, FindingClass, HashTree, Head, LogTrust, Report, SignedCheckpoint, Verifier,
+    leaf_hash,
+};
 use crate::store::{Recorded, replay};
 use crate::trust::NoteVerifier;
+use crate::units::LogIndex;
 
 use super::dump::{Claims, Dump};
 use super::files::read_text;
@@ -48,6 +52,56 @@ pub(super) struct Verified {
     pub(super) trust: LogTrust,
     pub(super) entries: Vec<Recorded>,
     pub(super) claims: Claims,
+    /// The blocks that are right, with the bytes of their entries.
+    pub(super) blocks: Vec<Block>,
+    /// The same blocks as they were stored, by name.
+    pub(super) parts: Vec<(String, BlockParts)>,
+    published: Option<Published>,
+}
+
+/// A checkpoint as it was published, with what its signature vouches for.
+#[derive(Clone, Debug)]
+pub(super) struct Published {
+    pub(super) note: String,
+    pub(super) signed: SignedCheckpoint,
+}
+
+impl Published {
+    /// Reads a checkpoint that was kept in a file.
+    pub(super) fn read(path: &Path, origin: &str, key: &NoteVerifier) -> Result<Self, Failure> {
+        let note = read_text(path)?;
+        let signed =
+            SignedCheckpoint::open(&note, origin, key).map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+        Ok(Self { note, signed })
+    }
+
+    /// Number of entries that it covers.
+    pub(super) fn size(&self) -> u64 {
+        self.signed.checkpoint().size
+    }
+}
+
+impl Verified {
+    /// The bytes of an entry, exactly as they were hashed.
+    pub(super) fn bytes(&self, index: LogIndex) -> Option<&[u8]> {
+        let block = self.blocks.get(self.blocks.partition_point(|b| b.header.first <= index).checked_sub(1)?)?;
+        block.entries().nth(usize::try_from(index.0 - block.header.first.0).ok()?)
+    }
+
+    /// The tree over all entries, to make proofs from.
+    pub(super) fn tree(&self) -> HashTree {
+        let mut tree = HashTree::default();
+        self.blocks.iter().flat_map(Block::entries).for_each(|entry| tree.append(leaf_hash(entry)));
+        tree
+    }
+
+    /// The checkpoint that proofs stand on: the one that the user brings, else that of the dump.
+    pub(super) fn published(&self) -> Result<&Published, Failure> {
+        self.published.as_ref().ok_or_else(|| {
+            Failure::new("there is no checkpoint; without one a proof proves nothing")
+                .with_next("dump the ConfigMap miax-checkpoint of miax-system too, or give --checkpoint FILE")
+        })
+    }
 }
 
 impl Source {
@@ -83,7 +137,8 @@ impl Source {
         self.whole().map(|(ledger, _)| (ledger.trust.origin, ledger.entries))
     }
 
-    fn whole(&self) -> Result<(Verified, State), Failure> {
+    /// A ledger that is whole: what is proven or handed on must not stand on a doubt.
+    pub(super) fn whole(&self) -> Result<(Verified, State), Failure> {
         let (ledger, state) = verify(self.dump()?, &self.trust)?;
         match ledger.report.is_whole() {
             true => Ok((ledger, state)),
@@ -100,6 +155,16 @@ impl Source {
             cluster: super::online::Cluster::default(),
             trust: Trust { key, origin: None, checkpoint: None },
             output: Format::default(),
+        }
+    }
+
+    /// For what has a form of its own: to print it in another one cannot be asked for.
+    pub(super) fn only_json(&self, what: &str) -> Result<(), Failure> {
+        match self.output {
+            Format::Text | Format::Json => Ok(()),
+            Format::Yaml => {
+                Err(Failure::new(format!("{what} is JSON; it has no other form")).with_next("leave -o out"))
+            }
         }
     }
 
@@ -131,21 +196,26 @@ pub(super) fn verify(dump: Dump, trust: &Trust) -> Result<(Verified, State), Fai
 fn walk(dump: Dump, trust: &Trust) -> Result<(Verified, State, Head), Failure> {
     let Dump { blocks, claims } = dump;
     let claims = claims.unwrap_or_default();
-    let Resolved { trust, checkpoints, wrong } = trust.resolve(&claims)?;
+    let Resolved { trust, checkpoints, published, wrong } = trust.resolve(&claims)?;
     let mut verifier = Verifier::new(trust.clone(), checkpoints);
     let (mut state, mut entries) = (State::default(), Vec::new());
+    let (mut right, mut stored) = (Vec::new(), Vec::new());
     let mut senseless = None;
     for (name, parts) in blocks {
-        let block = match parts {
-            Ok(parts) => verifier.block(&name, &parts),
+        let parts = match parts {
+            Ok(parts) => parts,
             Err(what) => {
                 verifier.unreadable(&name, what);
-                None
+                continue;
             }
         };
-        if let (Some(block), None) = (block, &senseless) {
+        if let (Some(block), None) = (verifier.block(&name, &parts), &senseless) {
             match replay(&block, &mut state) {
-                Ok(recorded) => entries.extend(recorded),
+                Ok(recorded) => {
+                    entries.extend(recorded);
+                    right.push(block);
+                    stored.push((name, parts));
+                }
                 Err(error) => {
                     let class = if error.is_unsupported() { FindingClass::Unsupported } else { FindingClass::Tampered };
                     let (entry, message) = (Some(error.index()), error.to_string());
@@ -158,13 +228,14 @@ fn walk(dump: Dump, trust: &Trust) -> Result<(Verified, State, Head), Failure> {
     let mut report = verifier.finish();
     report.findings.extend(senseless);
     report.findings.extend(wrong);
-    Ok((Verified { report, trust, entries, claims }, state, head))
+    Ok((Verified { report, trust, entries, claims, blocks: right, parts: stored, published }, state, head))
 }
 
 /// What a verification starts with.
 struct Resolved {
     trust: LogTrust,
     checkpoints: Vec<(Checkpoint, String)>,
+    published: Option<Published>,
     /// The checkpoint of the dump, when the log's key did not sign it.
     wrong: Option<Finding>,
 }
@@ -183,12 +254,14 @@ impl Trust {
                 claims.key.clone()
             }
         };
-        let key: NoteVerifier = text.parse().map_err(|e| failure(&e))?;
-        let origin = self.origin.clone().unwrap_or_else(|| key.name().to_owned());
-        let (mut checkpoints, mut wrong) = (Vec::new(), None);
+        let (origin, key) = self.log(&text)?;
+        let (mut checkpoints, mut published, mut wrong) = (Vec::new(), None, None);
         if !claims.checkpoint.is_empty() {
-            match Checkpoint::open(&claims.checkpoint, &origin, &key) {
-                Ok(checkpoint) => checkpoints.push((checkpoint, "the checkpoint in the dump".to_owned())),
+            match SignedCheckpoint::open(&claims.checkpoint, &origin, &key) {
+                Ok(signed) => {
+                    checkpoints.push((signed.checkpoint().clone(), "the checkpoint in the dump".to_owned()));
+                    published = Some(Published { note: claims.checkpoint.clone(), signed });
+                }
                 Err(error) => {
                     let (class, object) = (FindingClass::Tampered, CHECKPOINT_CONFIG_MAP.to_owned());
                     wrong = Some(Finding { class, object, entry: None, message: error.to_string() });
@@ -196,12 +269,26 @@ impl Trust {
             }
         }
         if let Some(path) = &self.checkpoint {
-            let place = path.display().to_string();
-            let opened = Checkpoint::open(&read_text(path)?, &origin, &key);
-            checkpoints.push((opened.map_err(|e| Failure::new(format!("{place}: {e}")))?, place));
+            let kept = Published::read(path, &origin, &key)?;
+            checkpoints.push((kept.signed.checkpoint().clone(), path.display().to_string()));
+            published = Some(kept);
         }
         let trust = LogTrust { epoch: epoch_of(&origin)?, origin, key };
-        Ok(Resolved { trust, checkpoints, wrong })
+        Ok(Resolved { trust, checkpoints, published, wrong })
+    }
+
+    /// Origin and key of the log, which the user must name: a proof cannot vouch for itself.
+    pub(super) fn named(&self) -> Result<(String, NoteVerifier), Failure> {
+        let text = self.key.as_deref().ok_or_else(|| {
+            Failure::new("the log's key is not given; a proof cannot vouch for itself")
+                .with_next("give --key; `miax ledger head` prints it in the cluster")
+        })?;
+        self.log(text)
+    }
+
+    fn log(&self, key: &str) -> Result<(String, NoteVerifier), Failure> {
+        let key: NoteVerifier = key.parse().map_err(|e| failure(&e))?;
+        Ok((self.origin.clone().unwrap_or_else(|| key.name().to_owned()), key))
     }
 }
 

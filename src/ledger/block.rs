@@ -224,6 +224,12 @@ impl Block {
         }
     }
 
+    /// The entries inflated, each with its length in two bytes before it: the bundle of tlog-tiles.
+    #[must_use]
+    pub fn bundle(&self) -> &[u8] {
+        &self.bundle
+    }
+
     /// The bytes of the entries, in order.
     pub fn entries(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());

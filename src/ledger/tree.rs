@@ -17,7 +17,14 @@ pub fn leaf_hash(entry: &[u8]) -> Digest {
 }
 
 pub(super) fn node_hash(left: &Digest, right: &Digest) -> Digest {
-    Digest(Sha256::new().chain_update(NODE).chain_update(left.0).chain_update(right.0).finalize().into())
+    // In one piece: three small updates of the hasher cost a third more.
+    let mut bytes = [0; 65];
+    let [prefix, children @ ..] = &mut bytes;
+    [*prefix] = NODE;
+    let (first, second) = children.split_at_mut(32);
+    first.copy_from_slice(&left.0);
+    second.copy_from_slice(&right.0);
+    Digest(Sha256::digest(bytes).into())
 }
 
 /// The tree after a number of leaves. At most 64 hashes, whatever the number.

@@ -9,6 +9,7 @@ use miax::trust::{NoteSigner, sha256};
 use miax::units::UnixMillis;
 use serde_json::{Value, json};
 
+pub use crate::book::config_map;
 use crate::desk::{Desk, Run, run};
 
 const ORIGIN: &str = "miax.dev/ecm/test/0";
@@ -17,15 +18,6 @@ const ORIGIN: &str = "miax.dev/ecm/test/0";
 struct Archive {
     desk: Desk,
     key: String,
-}
-
-pub fn config_map(name: &str, parts: &BlockParts) -> Value {
-    let BlockParts { header, seal, entries, edge } = parts;
-    json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "miax-ledger"},
-        "data": {"header": header, "seal": seal},
-        "binaryData": {"entries": STANDARD.encode(entries), "edge": STANDARD.encode(edge)},
-    })
 }
 
 impl Archive {

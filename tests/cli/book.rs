@@ -1,0 +1,186 @@
+//! A ledger with a history: a charter in force, a command refused, approved, stored, begun and done.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use miax::api::GovernedKind;
+use miax::api::reason::Reason;
+use miax::constitution::{
+    Effect, EffectEndEvent, Event, Facts, Manifest, ObjectRef, Operation, Proposal, Reply, Request, State, StoredEvent,
+    TargetFact, TargetState, deliberate,
+};
+use miax::ledger::{BlockParts, Checkpoint, Head, LogTrust, Writer, block_name};
+use miax::store::{encode, replay};
+use miax::trust::{NoteSigner, parse_yaml_strict, to_yaml};
+use miax::units::{Digest, Seconds, UnixMillis, UnixSeconds};
+use serde_json::{Value, json};
+
+use crate::desk::{Desk, Run, UID};
+
+/// Who sends every request.
+pub const SYNCER: &str = "system:serviceaccount:argocd:syncer";
+
+/// Blocks in `dump/`, each of one step; the charter in `charter.yaml` and the command in `cmd.yaml`.
+pub struct Book {
+    pub desk: Desk,
+    pub origin: String,
+    pub key: String,
+    pub command: Digest,
+    log_key: NoteSigner,
+    writer: Writer,
+    head: Head,
+    state: State,
+    genesis: Digest,
+    now: UnixSeconds,
+}
+
+/// A block as the API server stores it.
+pub fn config_map(name: &str, parts: &BlockParts) -> Value {
+    let BlockParts { header, seal, entries, edge } = parts;
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "miax-ledger"},
+        "data": {"header": header, "seal": seal},
+        "binaryData": {"entries": STANDARD.encode(entries), "edge": STANDARD.encode(edge)},
+    })
+}
+
+fn read(desk: &Desk, file: &str) -> Value {
+    parse_yaml_strict(&desk.text(file)).expect("yaml").pop().expect("a document")
+}
+
+fn create(object: &Value) -> Proposal {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Proposal::Review(Box::new(Request {
+        uid: String::new(),
+        operation: Operation::Create,
+        kind: GovernedKind::from_kind(&text("/kind")).expect("governed"),
+        namespace: text("/metadata/namespace"),
+        name: text("/metadata/name"),
+        object: Some(object.clone()),
+        old: None,
+        actor: SYNCER.to_owned(),
+    }))
+}
+
+impl Book {
+    /// The whole history, with a checkpoint over it in `dump/checkpoint.yaml` and `kept.txt`. An earlier one, over the
+    /// charter alone, is in `old.txt`.
+    pub fn new() -> Self {
+        let desk = Desk::with_charter();
+        desk.draft();
+        let unsigned = read(&desk, "cmd.yaml");
+        desk.approve_all();
+        std::fs::create_dir(desk.path("dump")).expect("directory");
+        let (charter, command) = (read(&desk, "charter.yaml"), read(&desk, "cmd.yaml"));
+        let signed_at: UnixSeconds =
+            command["spec"]["signatures"][3]["signedAt"].as_str().expect("a time").parse().expect("a time");
+        let origin = format!("miax.dev/ecm/{UID}/0");
+        let log_key = NoteSigner::try_new(&origin, &[1; 32]).expect("key");
+        let trust = LogTrust { origin: origin.clone(), epoch: 0, key: log_key.verifier() };
+        let mut book = Self {
+            command: miax::constitution::Command::read(&command).expect("a command").document.digest,
+            writer: Writer::try_new(&origin, &log_key, "w", &[2; 32], UnixMillis(1 << 50)).expect("writer"),
+            head: Head::genesis(trust),
+            state: State::default(),
+            genesis: Manifest::read(&charter).expect("charter").document.digest,
+            now: signed_at.plus(Seconds(30)),
+            key: log_key.verifier().to_string(),
+            origin,
+            log_key,
+            desk,
+        };
+        book.propose(&create(&charter));
+        book.propose(&Proposal::Adopt(Box::new(charter)));
+        book.desk.write("old.txt", &book.checkpoint());
+        book.propose(&create(&unsigned));
+        book.propose(&create(&command));
+        book.carry_out(&command);
+        book.close();
+        book
+    }
+
+    /// The command is seen stored, begun and done.
+    fn carry_out(&mut self, command: &Value) {
+        let object = ObjectRef { kind: "ControlCommand".into(), namespace: "shop".into(), name: "checkout-3".into() };
+        let (uid, resource_version) = ("u-1".to_owned(), "77".to_owned());
+        self.propose(&Proposal::Stored(StoredEvent {
+            object: object.clone(),
+            digest: self.command,
+            uid,
+            resource_version,
+        }));
+        let Reply::Begin(_) = self.propose(&Proposal::Begin(Box::new(command.clone()))) else {
+            panic!("the command cannot be begun");
+        };
+        let (digest, began) = (self.command, self.state.running().next().expect("it runs").2);
+        self.propose(&Proposal::End(Effect::Done(EffectEndEvent {
+            object,
+            digest,
+            began,
+            reason: Reason::EffectDone,
+            message: "scaled from 2 to 3".into(),
+            resource_version: Some("78".into()),
+        })));
+    }
+
+    /// Judges and records, in a block of its own.
+    fn propose(&mut self, proposal: &Proposal) -> Reply {
+        let target = TargetState { uid: "t".to_owned(), generation: 5, resource_version: "9".to_owned() };
+        let facts = Facts {
+            now: self.now,
+            cluster_uid: UID.to_owned(),
+            genesis: Some(self.genesis),
+            target: TargetFact::Found(target),
+        };
+        let outcome = deliberate(proposal, &self.state, &facts);
+        self.record(&outcome.events);
+        outcome.reply
+    }
+
+    fn record(&mut self, events: &[Event]) {
+        let at = UnixMillis(u64::try_from(self.now.get()).expect("after 1970") * 1000);
+        let mut entries: Vec<Vec<u8>> = events.iter().map(|e| encode(e, at, "w").expect("entry")).collect();
+        if !self.head.knows(&self.writer) {
+            entries.insert(0, self.writer.introduce(at).expect("introduction"));
+        }
+        let name = block_name(0, self.head.next_block());
+        let parts = self.head.propose(&entries, &self.writer, at, at).expect("block");
+        let block = self.head.fold(&parts).expect("folds");
+        replay(&block, &mut self.state).expect("makes sense");
+        self.desk.write(&format!("dump/{name}.yaml"), &to_yaml(&config_map(&name, &parts)));
+        self.now = self.now.plus(Seconds(1));
+    }
+
+    fn checkpoint(&self) -> String {
+        let (size, root) = (self.head.next_index().0, self.head.root());
+        Checkpoint { origin: self.origin.clone(), size, root }.sign(&self.log_key).expect("note")
+    }
+
+    fn close(&self) {
+        let anchor = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "miax-checkpoint", "namespace": "miax-system"},
+            "data": {"origin": self.origin, "key": self.key, "checkpoint": self.checkpoint()},
+        });
+        self.desk.write("dump/checkpoint.yaml", &to_yaml(&anchor));
+        self.desk.write("kept.txt", &self.checkpoint());
+    }
+
+    /// Runs `miax ledger` on the dump.
+    pub fn ledger(&self, arguments: &[&str]) -> Run {
+        self.desk.miax(&[&["ledger"], arguments, &["--dump", "dump", "--key", &self.key]].concat())
+    }
+
+    /// Runs `miax ledger verify` with the log's key.
+    pub fn verify(&self, arguments: &[&str]) -> Run {
+        self.desk.miax(&[&["ledger", "verify"], arguments, &["--key", &self.key]].concat())
+    }
+}
+
+/// Bytes as a ConfigMap holds them.
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// The bytes that a ConfigMap holds.
+pub fn unbase64(text: &str) -> Vec<u8> {
+    STANDARD.decode(text).expect("base64")
+}
