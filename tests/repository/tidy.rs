@@ -124,3 +124,18 @@ fn every_way_to_change_an_object_names_its_test() {
     let silent: Vec<_> = rows.iter().filter(|row| row.len() != 4 || row.last().is_none_or(|t| t.is_empty())).collect();
     assert!(silent.is_empty(), "rows without an answer or a test: {silent:?}");
 }
+
+#[test]
+fn every_point_of_the_verifier_names_its_test() {
+    let page = "docs/verify/checklist.md";
+    assert_eq!(missing_tests(page), Vec::<String>::new());
+    let text = std::fs::read_to_string(root().join(page)).expect(page);
+    let missing: Vec<u32> = (1..=25).filter(|n| !text.contains(&format!("\n| V{n} | "))).collect();
+    assert!(missing.is_empty(), "{page} says nothing of {missing:?}");
+}
+
+#[test]
+fn the_verifier_in_python_stays_short() {
+    let text = std::fs::read_to_string(root().join("docs/verify/verify.py")).expect("the verifier");
+    assert!(text.lines().count() <= 200, "{} lines", text.lines().count());
+}
