@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use miax::trust::parse_yaml_strict;
 use serde_json::{Value, json};
 
@@ -114,11 +116,11 @@ fn go_refuses_a_flipped_byte() {
         if item["binaryData"].is_null() {
             continue;
         }
-        let packed = book::unbase64(item["binaryData"]["entries"].as_str().expect("base64"));
+        let packed = STANDARD.decode(item["binaryData"]["entries"].as_str().expect("base64")).expect("base64");
         let mut bundle = zstd::bulk::decompress(&packed, 1 << 22).expect("inflates");
         let last = bundle.len() - 3;
         bundle[last] ^= 1;
-        item["binaryData"]["entries"] = book::base64(&zstd::bulk::compress(&bundle, 3).expect("packs")).into();
+        item["binaryData"]["entries"] = STANDARD.encode(zstd::bulk::compress(&bundle, 3).expect("packs")).into();
         book.desk.write("ledger.json", &changed.to_string());
         refuses(go(&book, "dump", &["ledger.json"]), "the root of the entries");
     }

@@ -174,13 +174,3 @@ impl Book {
         self.desk.miax(&[&["ledger", "verify"], arguments, &["--key", &self.key]].concat())
     }
 }
-
-/// Bytes as a ConfigMap holds them.
-pub fn base64(bytes: &[u8]) -> String {
-    STANDARD.encode(bytes)
-}
-
-/// The bytes that a ConfigMap holds.
-pub fn unbase64(text: &str) -> Vec<u8> {
-    STANDARD.decode(text).expect("base64")
-}

@@ -1,9 +1,7 @@
 //! Ledgers as people keep them: whole, changed, cut, in every container.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use miax::constitution::{Event, ObjectRef, StoredEvent};
-use miax::ledger::{BlockParts, Checkpoint, Head, LogTrust, Writer, block_name};
+use miax::ledger::{Checkpoint, Head, LogTrust, Writer, block_name};
 use miax::store::encode;
 use miax::trust::{NoteSigner, sha256};
 use miax::units::UnixMillis;
