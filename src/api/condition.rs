@@ -18,6 +18,9 @@ pub enum ConditionType {
     Enforced,
     /// The command's effect is done, or will never be.
     Succeeded,
+    /// Only on commands that left something to be done: `Unknown` while there is time, `False` when it is overdue, `True` when it
+    /// is done.
+    Answered,
     /// Manifest: it is the document in force.
     Active,
     /// Summary: nothing is left to do for this object.
@@ -38,6 +41,7 @@ impl ConditionType {
             Self::Recorded => "Recorded",
             Self::Enforced => "Enforced",
             Self::Succeeded => "Succeeded",
+            Self::Answered => "Answered",
             Self::Active => "Active",
             Self::Ready => "Ready",
             Self::Reconciling => "Reconciling",

@@ -82,6 +82,10 @@ reasons! {
     EffectDone: Allowed,
     /// The approved action is being carried out.
     EffectRunning: Allowed,
+    /// The command left something to be done (a post-mortem, an acknowledgement), and there is time for it.
+    ObligationDue: Allowed,
+    /// What the command left to be done is done.
+    ObligationMet: Allowed,
     /// Every rule that matches decides, and what was decided is enforced.
     Enforced: Allowed,
 

@@ -19,6 +19,7 @@ use crate::constitution::{
 use crate::units::LogIndex;
 
 use super::effect::{Begun, carry_out};
+use super::owed::answered;
 use super::status::{Seen, write};
 use super::workload::{fact, read};
 use super::{Context, Error, resource};
@@ -43,12 +44,14 @@ pub(super) async fn reconcile(object: &DynamicObject, context: &Context) -> Resu
     let refused = advanced.as_ref().ok().and_then(Option::as_ref);
     let mut seen = describe(&command, refused, context);
     let enforcement = enforcement(&command, &value, context).await?;
-    // Nobody tells us when a namespace opts in.
+    let answered = answered(object, &command, context);
+    // Nobody tells us when a namespace opts in, when time is over, or when another command meets what is owed.
     let idle = enforcement.as_ref().is_some_and(|e| e.reason == Reason::GateNotEnabled);
-    seen.conditions.extend(enforcement);
+    let open = answered.as_ref().is_some_and(|a| a.status != ConditionStatus::True);
+    seen.conditions.extend(enforcement.into_iter().chain(answered));
     tell(object, seen, context).await?;
     advanced.map(|refused| match refused.map(|d| d.reason()) {
-        _ if idle => Next::requeue(LOOK_AGAIN),
+        _ if idle || open => Next::requeue(LOOK_AGAIN),
         Some(reason) if reason == Reason::NotYetValid || reason.class() == ReasonClass::Unable => {
             Next::requeue(LOOK_AGAIN)
         }

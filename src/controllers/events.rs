@@ -12,10 +12,11 @@ use crate::api::reason::{Reason, ReasonClass};
 use super::Context;
 
 /// What people wait for. The other conditions say the same in other words.
-const TOLD: [ConditionType; 5] = [
+const TOLD: [ConditionType; 6] = [
     ConditionType::Approved,
     ConditionType::Enforced,
     ConditionType::Succeeded,
+    ConditionType::Answered,
     ConditionType::Active,
     ConditionType::Ready,
 ];

@@ -9,6 +9,7 @@ mod effect;
 mod events;
 mod isolation;
 mod manifest;
+mod owed;
 mod queue;
 mod status;
 mod sweep;

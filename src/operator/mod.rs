@@ -209,6 +209,8 @@ fn reporter(replica: &str) -> Reporter {
 fn numbers(ledger: &Ledger, now: UnixSeconds) -> LedgerNumbers {
     let view = ledger.view();
     let stats = ledger.stats();
+    let emergency = view.state.emergency().filter(|e| now < e.ratify_by);
+    let due: Vec<UnixSeconds> = view.state.obligations().map(|o| o.due).chain(emergency.map(|e| e.ratify_by)).collect();
     LedgerNumbers {
         size: view.head.next_index().0,
         whole: view.health == Health::Whole,
@@ -217,8 +219,8 @@ fn numbers(ledger: &Ledger, now: UnixSeconds) -> LedgerNumbers {
         conflicts: stats.conflicts.load(Ordering::Relaxed),
         ambiguous: stats.ambiguous.load(Ordering::Relaxed),
         charter_expires: view.state.charter(now).map(|c| c.expires_at),
-        obligations: u64::try_from(view.state.obligations().count()).unwrap_or(u64::MAX),
-        obligation_due: view.state.obligations().map(|o| o.due).min(),
+        obligations: u64::try_from(due.len()).unwrap_or(u64::MAX),
+        obligation_due: due.into_iter().min(),
         held: u64::try_from(view.state.held().count()).unwrap_or(u64::MAX),
         frozen: u64::try_from(view.state.freezes(now).count()).unwrap_or(u64::MAX),
     }

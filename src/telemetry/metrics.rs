@@ -58,7 +58,7 @@ pub struct LedgerNumbers {
     pub ambiguous: u64,
     /// When the charter in force ends.
     pub charter_expires: Option<UnixSeconds>,
-    /// How many post-mortems and acknowledgements are owed.
+    /// How many post-mortems, acknowledgements and ratifications are owed.
     pub obligations: u64,
     /// When the first of them is due.
     pub obligation_due: Option<UnixSeconds>,
@@ -134,7 +134,7 @@ impl Metrics {
                 "miax_guards_broken",
                 "Guards and webhook configurations of Miax that are gone or weakened; on the leading controller.",
             )?,
-            obligations: gauge("miax_obligations", "Post-mortems and acknowledgements that are owed.")?,
+            obligations: gauge("miax_obligations", "Post-mortems, acknowledgements and ratifications that are owed.")?,
             obligation_due: gauge(
                 "miax_obligation_due_timestamp_seconds",
                 "When the first of them is due, in seconds since 1970; 0 when none is owed.",

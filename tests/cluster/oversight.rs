@@ -3,12 +3,7 @@
 use miax_stage::Stage;
 use serde_json::Value;
 
-use crate::support::{accepts, approved, entries, rejects, scale, stage, wait_done};
-
-fn show(stage: &Stage, file: &str) -> Value {
-    let text = stage.cli().run(&["show", "-f", file, "-o", "json"]).expect("shown");
-    serde_json::from_str(&text).expect("json")
-}
+use crate::support::{accepts, approved, digest, entries, rejects, scale, stage, takes_effect, wait_done, wait_field};
 
 fn status(stage: &Stage) -> Value {
     serde_json::from_str(&stage.cli().run(&["status", "-o", "json"]).expect("status")).expect("json")
@@ -26,21 +21,16 @@ fn oversee(stage: &Stage, name: &str, action: &[&str], people: &[(&str, &str)]) 
     file
 }
 
-#[track_caller]
-fn takes_effect(stage: &Stage, name: &str, file: &str) {
-    accepts(stage, file);
-    let done = stage.wait_for(&format!("controlcommand/{name}"), &["-n", "miax-system"], "Succeeded");
-    assert!(done.is_ok(), "{name}: {}", stage.controller.log());
-}
-
 #[test]
 fn escalation_a_post_mortem_is_owed_until_others_review_it() {
     let stage = stage();
     let file = approved(&stage, "mitigate", &scale("3"));
     accepts(&stage, &file);
     wait_done(&stage, "mitigate");
-    let digest = show(&stage, &file)["digest"].as_str().expect("digest").to_owned();
+    let digest = digest(&stage, &file);
     assert_eq!(status(&stage)["obligations"][0]["command"], digest.as_str());
+    let answered = r#".status.conditions[?(@.type=="Answered")].reason"#;
+    wait_field(&stage, "mxcmd/mitigate", answered, "ObligationDue");
     let words = stage.cli().run(&["status"]).expect("status");
     assert!(
         words.contains("post-mortem of ControlCommand shop/mitigate (Scale Deployment shop/checkout to 3"),
@@ -51,8 +41,9 @@ fn escalation_a_post_mortem_is_owed_until_others_review_it() {
     let own = oversee(&stage, "own-review", &review, &[("frank", "SRE"), ("alec", "ALPHA"), ("tina", "CTK")]);
     rejects(&stage, &own, "ReviewerInvolved");
     let file = oversee(&stage, "review", &review, &[("fay", "SRE"), ("alec", "ALPHA"), ("tina", "CTK")]);
-    takes_effect(&stage, "review", &file);
+    takes_effect(&stage, ("miax-system", "review"), &file);
     assert_eq!(status(&stage)["obligations"], serde_json::json!([]));
+    wait_field(&stage, "mxcmd/mitigate", answered, "ObligationMet");
     assert_eq!(entries(&stage).iter().filter(|e| e["kind"] == "enact").count(), 1);
 }
 
@@ -66,7 +57,7 @@ fn article_i_a_lost_key_is_revoked_by_its_holder_and_a_veto_stops_a_command() {
     let public = std::fs::read_to_string(stage.file("dana.pub")).expect("key");
     let key = miax::trust::PublicKey::parse(miax::trust::KeyType::SshEd25519, public.trim()).expect("key").id();
     let file = oversee(&stage, "revoke", &["revoke-key", key.as_str()], &[("dana", "TCC")]);
-    takes_effect(&stage, "revoke", &file);
+    takes_effect(&stage, ("miax-system", "revoke"), &file);
     rejects(&stage, &late, "KeyRevoked");
     // What the key signed before stays valid history, and the whole ledger still verifies and folds.
     stage.cli().run(&["ledger", "head"]).expect("it verifies");
@@ -76,10 +67,10 @@ fn article_i_a_lost_key_is_revoked_by_its_holder_and_a_veto_stops_a_command() {
     for (who, seat) in [("frank", "SRE"), ("eve", "TCC")] {
         stage.organisation().sign("approve", &file, who, seat).expect("signed");
     }
-    let digest = show(&stage, &file)["digest"].as_str().expect("digest").to_owned();
+    let digest = digest(&stage, &file);
     let low = oversee(&stage, "low-veto", &["veto", &digest], &[("tina", "CTK"), ("tom", "CTK")]);
     rejects(&stage, &low, "RankTooLow");
     let veto = oversee(&stage, "veto", &["veto", &digest], &[("carol", "CEK"), ("cyrus", "CEK")]);
-    takes_effect(&stage, "veto", &veto);
+    takes_effect(&stage, ("miax-system", "veto"), &veto);
     rejects(&stage, &file, "Vetoed");
 }
