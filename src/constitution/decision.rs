@@ -147,7 +147,9 @@ impl Advice {
 }
 
 impl Finding {
-    fn line(&self) -> String {
+    /// The reason, the sentence, the rule and what to do next, on a line.
+    #[must_use]
+    pub fn line(&self) -> String {
         let Self { reason, message, rule, next } = self;
         let rule = rule.as_ref().map(|r| format!(" [{r}]")).unwrap_or_default();
         let next = match next {

@@ -13,8 +13,8 @@ use crate::api::condition::{ConditionStatus, ConditionType, Observation};
 use crate::api::names::{COMMAND_MANAGER, GATE_ENABLED, GATE_LABEL};
 use crate::api::reason::{Reason, ReasonClass};
 use crate::constitution::{
-    Action, Advice, Command, CommandState, Decision, EffectEndEvent, Proposal, Reply, StateAction, StoredEvent, Target,
-    TargetFact, executor, recheck,
+    Action, Advice, Command, CommandState, Decision, DecisionEvent, EffectEndEvent, Finding, Proposal, Reply,
+    StateAction, StoredEvent, Target, TargetFact, executor, recheck,
 };
 use crate::units::LogIndex;
 
@@ -167,8 +167,9 @@ fn describe(command: &Command, decision: Option<&Decision>, context: &Context) -
     let digest = command.document.digest;
     let view = context.ledger.view();
     let (index, succeeded) = match view.state.command(&digest) {
-        Some(CommandState::Held { index, .. }) if let Some(decision) = decision.filter(|d| d.waits_for_people()) => {
-            return Seen { digest: Some(digest), index: Some(*index), conditions: waiting(decision, *index) };
+        Some(CommandState::Held { index, decision: held }) if decision.is_some_and(Decision::waits_for_people) => {
+            let reason = decision.map_or(Reason::SeatsMissing, Decision::reason);
+            return Seen { digest: Some(digest), index: Some(*index), conditions: waiting(reason, held, *index) };
         }
         Some(CommandState::Allowed { index, .. }) if decision.is_none() => {
             let message = "commands that were allowed earlier go first".to_owned();
@@ -203,15 +204,17 @@ fn describe(command: &Command, decision: Option<&Decision>, context: &Context) -
 }
 
 /// A command that is right, stored, and waits for people: nothing failed, and nothing happens yet.
-fn waiting(decision: &Decision, index: LogIndex) -> Vec<Observation> {
+fn waiting(reason: Reason, held: &DecisionEvent, index: LogIndex) -> Vec<Observation> {
     use ConditionStatus::{False, True, Unknown};
-    let message = || decision.message();
+    let missing = held.findings.iter().filter(|f| f.reason != Reason::Held);
+    let missing = missing.map(Finding::line).collect::<Vec<_>>().join("\n");
+    let message = || missing.clone();
     vec![
         condition(ConditionType::Verified, True, Reason::Held, "all signatures verify".to_owned()),
-        condition(ConditionType::Approved, False, decision.reason(), message()),
+        condition(ConditionType::Approved, False, reason, message()),
         condition(ConditionType::Recorded, True, Reason::Held, recorded(index)),
         condition(ConditionType::Succeeded, Unknown, Reason::Held, "it waits for people to sign it".to_owned()),
-        condition(ConditionType::Ready, False, decision.reason(), message()),
+        condition(ConditionType::Ready, False, reason, message()),
     ]
 }
 

@@ -47,8 +47,9 @@ fn every_transition_is_an_event_once() {
 
     let check = |stage: &Stage| {
         wait_told(stage, "default", "constitution-v1", &["Normal Active Adopted"]);
-        wait_told(stage, "shop", "done", &["Normal Approved QuorumComplete", "Normal Succeeded EffectDone"]);
-        wait_told(stage, "shop", "lost", &["Normal Approved QuorumComplete", "Warning Succeeded EffectFailed"]);
+        let (approved, owed) = ("Normal Approved QuorumComplete", "Normal Answered ObligationDue");
+        wait_told(stage, "shop", "done", &[approved, "Normal Succeeded EffectDone", owed]);
+        wait_told(stage, "shop", "lost", &[approved, "Warning Succeeded EffectFailed", owed]);
     };
     check(&stage);
     let before = entries(&stage).len();

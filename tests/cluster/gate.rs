@@ -146,9 +146,12 @@ fn approved_commands_pass_a_freeze_and_its_people_end_it() {
     assert!(!kinds().contains(&json!("acknowledgement")), "{}", owed());
 
     let thaw = json!({"type": "Thaw", "thaw": {}});
-    // Suspended, it cannot be thawed; the override would have to end first.
-    let early = command(&stage, (SHOP, "thaw"), &thaw, &[("tom", "CTK"), ("alec", "ALPHA"), ("fay", "SRE")]);
-    rejects(&stage, &early, "NothingToDo");
+    // Suspended, it can be ended for good; else it would hold again.
+    let people = [("tom", "CTK"), ("alec", "ALPHA"), ("fay", "SRE")];
+    let file = command(&stage, (SHOP, "thaw"), &thaw, &people);
+    takes_effect(&stage, (SHOP, "thaw"), &file);
+    let again = command(&stage, (SHOP, "thaw-again"), &thaw, &people);
+    rejects(&stage, &again, "NothingToDo");
 }
 
 #[test]

@@ -230,6 +230,8 @@ fn article_iii_alpha_overrides_ctk_for_a_time_and_answers_to_cek() {
     check("by ALPHA", &command, &state, Reason::QuorumComplete);
     assert_eq!(enact(&command, &mut state), None);
     passes("suspended", &change(1), &state, *NOW);
+    let thaw = signed(&org, named("thaw", draft("Thaw", json!({"namespace": "shop"}))), &THAWERS);
+    check("what is suspended can be ended for good", &thaw, &state, Reason::QuorumComplete);
     frozen("in force again", &change(1), &state, at(1800));
 
     let owed: Vec<_> = state.obligations().collect();

@@ -37,7 +37,7 @@ use super::{Action, Signature, TIME_PATTERN};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = ("self.audience == oldSelf.audience && self.action == oldSelf.action && self.impact == oldSelf.impact && self.reason == oldSelf.reason && self.expiresAt == oldSelf.expiresAt", "spec is immutable; only signatures may be added"),
+    validation = ("self.audience == oldSelf.audience && self.action == oldSelf.action && self.impact == oldSelf.impact && self.reason == oldSelf.reason && self.expiresAt == oldSelf.expiresAt", "spec is immutable; only signatures may be added: every approval was for what it was, and would be void"),
     validation = ("has(self.ticket) == has(oldSelf.ticket) && (!has(self.ticket) || self.ticket == oldSelf.ticket)", "ticket is immutable"),
     validation = ("has(self.notBefore) == has(oldSelf.notBefore) && (!has(self.notBefore) || self.notBefore == oldSelf.notBefore)", "notBefore is immutable"),
     validation = ("has(self.precondition) == has(oldSelf.precondition) && (!has(self.precondition) || self.precondition == oldSelf.precondition)", "precondition is immutable"),

@@ -31,7 +31,7 @@ use super::{Charter, Signature, TIME_PATTERN};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = ("self.audience == oldSelf.audience && self.id == oldSelf.id && self.version == oldSelf.version && self.authority == oldSelf.authority && self.expiresAt == oldSelf.expiresAt", "spec is immutable; only signatures may be added"),
+    validation = ("self.audience == oldSelf.audience && self.id == oldSelf.id && self.version == oldSelf.version && self.authority == oldSelf.authority && self.expiresAt == oldSelf.expiresAt", "spec is immutable; only signatures may be added: every approval was for what it was, and would be void"),
     validation = ("has(self.ratifyBy) == has(oldSelf.ratifyBy) && (!has(self.ratifyBy) || self.ratifyBy == oldSelf.ratifyBy)", "ratifyBy is immutable"),
     validation = ("self.body == oldSelf.body", "body is immutable; publish the next version instead"),
     validation = ("oldSelf.signatures.all(o, self.signatures.exists(n, n == o))", "a signature cannot be changed or removed; object or withdraw instead")

@@ -107,9 +107,11 @@ impl Judged {
             return self;
         }
         let ObjectRef { kind: _, namespace, name } = object;
+        // It is no longer a file that has to be signed.
         let next = NextStep::Run(format!("miax approve controlcommand/{name} -n {namespace} --seat SEAT"));
+        self.decision.findings.iter_mut().for_each(|f| f.next = Some(next.clone()));
         let message = "stored without effect; it waits for people to sign it in the cluster".to_owned();
-        self.decision.findings.insert(0, Finding { reason: Reason::Held, message, rule: None, next: Some(next) });
+        self.decision.findings.insert(0, Finding { reason: Reason::Held, message, rule: None, next: None });
         self.decision.verdict = Verdict::Allow;
         self
     }

@@ -57,7 +57,7 @@ fn nothing(what: &str, index: LogIndex) -> Finding {
 
 /// A freeze in force is only ever made longer; to end it earlier it must be thawed.
 fn freeze(namespace: &str, until: Option<UnixSeconds>, case: &Case<'_>) -> Option<Finding> {
-    let standing = case.state.frozen(namespace, case.now)?;
+    let standing = case.state.standing_freeze(namespace, case.now)?;
     let longer = match (standing.until, until) {
         (Some(now), Some(next)) => next > now,
         (Some(_), None) => true,
@@ -66,9 +66,10 @@ fn freeze(namespace: &str, until: Option<UnixSeconds>, case: &Case<'_>) -> Optio
     (!longer).then(|| nothing("the namespace is frozen at least as long already", standing.index))
 }
 
-/// Nobody below thaws what an organ froze: that would be an override without its bounds.
+/// Nobody below thaws what an organ froze: that would be an override without its bounds. A freeze that is overridden can be
+/// ended too; else it would hold again.
 fn thaw(namespace: &str, case: &Case<'_>) -> Vec<Finding> {
-    let Some(standing) = case.state.frozen(namespace, case.now) else {
+    let Some(standing) = case.state.standing_freeze(namespace, case.now) else {
         return vec![finding(Reason::NothingToDo, format!("the namespace {namespace} is not frozen"))];
     };
     let author = case.signatures.iter().filter(|s| s.verb() == Verb::Author);

@@ -70,6 +70,11 @@ impl Government {
         self.frozen.get(namespace).filter(|s| self.stands(s, now))
     }
 
+    /// The freeze that holds, or would if it were not overridden.
+    pub(super) fn standing_freeze(&self, namespace: &str, now: UnixSeconds) -> Option<&Standing> {
+        self.frozen.get(namespace).filter(|s| s.until.is_none_or(|until| now < until))
+    }
+
     pub(super) fn freezes(&self, now: UnixSeconds) -> impl Iterator<Item = (&str, &Standing)> {
         self.frozen.iter().filter(move |(_, s)| self.stands(s, now)).map(|(namespace, s)| (namespace.as_ref(), s))
     }

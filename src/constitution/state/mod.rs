@@ -163,6 +163,12 @@ impl State {
         self.government.frozen(namespace, now)
     }
 
+    /// The freeze of a namespace that holds now, or would if it were not overridden.
+    #[must_use]
+    pub fn standing_freeze(&self, namespace: &str, now: UnixSeconds) -> Option<&Standing> {
+        self.government.standing_freeze(namespace, now)
+    }
+
     /// Every freeze that holds now, by namespace.
     pub fn freezes(&self, now: UnixSeconds) -> impl Iterator<Item = (&str, &Standing)> {
         self.government.freezes(now)
