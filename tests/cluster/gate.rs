@@ -102,11 +102,11 @@ fn a_freeze_stops_every_change_of_a_pod_template_and_nothing_else() {
 }
 
 #[test]
-fn approved_commands_pass_a_freeze_and_its_people_end_it() {
+fn approved_commands_and_waivers_pass_a_freeze() {
     let stage = stage();
     let kubectl = stage.plane().kubectl();
     opt_in(&stage);
-    let frozen = freeze(&stage, "freeze");
+    freeze(&stage, "freeze");
     wait_frozen(&stage);
     let image = ["patch", "deployment/checkout", "--image", "checkout=registry.example/checkout:9"];
     let fix = approved(&stage, "fix", &image);
@@ -126,8 +126,15 @@ fn approved_commands_pass_a_freeze_and_its_people_end_it() {
     );
     let other = kubectl.ask(&["apply", "-f", "-"], &manifest("cart", "registry.example/cart:1")).expect("kubectl runs");
     refused("another workload", &other);
+}
 
-    // Article III: ALPHA suspends it for safety and owes CEK an explanation.
+#[test]
+fn article_iii_alpha_suspends_a_freeze_of_ctk_and_answers_to_cek() {
+    let stage = stage();
+    let kubectl = stage.plane().kubectl();
+    opt_in(&stage);
+    let frozen = freeze(&stage, "freeze");
+    wait_frozen(&stage);
     let action = json!({"type": "Override", "override": {"decision": digest(&stage, &frozen), "until": from_now(600)}});
     let people = [("alma", "ALPHA"), ("alec", "ALPHA"), ("dana", "TCC")];
     let file = command(&stage, ("miax-system", "override"), &action, &people);
