@@ -74,6 +74,12 @@ pub const CERTS_MANAGER: &str = "miax-certs";
 /// Namespace of an SSHSIG signature made for Miax; a signature for another purpose never counts.
 pub const SSHSIG_NAMESPACE: &str = "miax.dev";
 
+/// Field manager of the signatures that a principal adds to a stored object; each signer owns their own.
+#[must_use]
+pub fn signer_manager(principal: &str) -> String {
+    format!("miax-{principal}")
+}
+
 /// Name of the NetworkPolicy that a command isolates a workload with.
 #[must_use]
 pub fn isolation_policy(command: &Digest) -> String {

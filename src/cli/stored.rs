@@ -9,6 +9,7 @@ use kube::client::Body;
 use kube::core::{ApiResource, GroupVersionKind, Request};
 use serde_json::{Value, json};
 
+use crate::api::names::signer_manager;
 use crate::api::{API_VERSION, GROUP, GovernedKind, VERSION};
 
 use super::files::Signed;
@@ -130,7 +131,7 @@ impl Handle<'_> {
     /// signatures of others stay whoever sends what at the same time.
     async fn apply(&self, before: &Value, signature: &Value) -> Result<Reply, Failure> {
         let principal = signature.get("principal").and_then(Value::as_str).unwrap_or_default();
-        let mut params = PatchParams::apply(&format!("miax-{principal}"));
+        let mut params = PatchParams::apply(&signer_manager(principal));
         params.field_validation = Some(ValidationDirective::Strict);
         let patch = Patch::Apply(with_own(before, signature, principal));
         let request = Request::new(self.api.resource_url()).patch(self.name, &params, &patch);

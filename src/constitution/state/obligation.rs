@@ -36,10 +36,6 @@ pub struct Obligation {
     pub involved: BTreeSet<String>,
 }
 
-fn names(signers: &[SignerRef]) -> BTreeSet<String> {
-    signers.iter().map(|SignerRef { principal, .. }| principal.clone()).collect()
-}
-
 impl Owed {
     /// The words for people.
     #[must_use]
@@ -55,30 +51,31 @@ impl Obligation {
     /// What the begin of an action leaves to be done.
     pub(super) fn of_begin(index: LogIndex, begin: &EffectBeginEvent) -> Option<Self> {
         let EffectBeginEvent { object, digest, summary, signers, rules, post_mortem_due, .. } = begin;
-        post_mortem_due.map(|due| Self {
-            owed: Owed::PostMortem,
-            command: *digest,
-            object: object.clone(),
-            summary: summary.clone(),
-            since: index,
-            due,
-            rules: rules.clone(),
-            involved: names(signers),
-        })
+        Self::of(Owed::PostMortem, *post_mortem_due, index, (*digest, object, summary, rules), signers)
     }
 
     /// What the enactment of an override leaves to be done.
     pub(super) fn of_enactment(index: LogIndex, event: &EnactEvent) -> Option<Self> {
         let EnactEvent { object, digest, summary, signers, rules, acknowledge_due, .. } = event;
-        acknowledge_due.map(|due| Self {
-            owed: Owed::Acknowledgement,
-            command: *digest,
+        Self::of(Owed::Acknowledgement, *acknowledge_due, index, (*digest, object, summary, rules), signers)
+    }
+
+    fn of(
+        owed: Owed,
+        due: Option<UnixSeconds>,
+        since: LogIndex,
+        (command, object, summary, rules): (Digest, &ObjectRef, &str, &[String]),
+        signers: &[SignerRef],
+    ) -> Option<Self> {
+        due.map(|due| Self {
+            owed,
+            command,
             object: object.clone(),
-            summary: summary.clone(),
-            since: index,
+            summary: summary.to_owned(),
+            since,
             due,
-            rules: rules.clone(),
-            involved: names(signers),
+            rules: rules.to_vec(),
+            involved: signers.iter().map(|SignerRef { principal, .. }| principal.clone()).collect(),
         })
     }
 
