@@ -3,6 +3,7 @@
 //! Must not: decide what a signature is worth. That is counted in `constitution`.
 
 mod canonical;
+mod cosignature;
 mod key;
 mod note;
 mod parse;
@@ -14,6 +15,7 @@ mod statement;
 pub use canonical::{
     CanonicalBytes, CanonicalError, MAX_DEPTH, MAX_DOCUMENT, canonical_json, read_canonical, sha256, signed_view,
 };
+pub use cosignature::{Cosignature, Cosigner, Quorum, QuorumError, WitnessKey};
 pub use key::{KeyError, KeyId, KeyType, PublicKey};
 pub use note::{NoteError, NoteSigner, NoteVerifier, open_note};
 pub use parse::{ParseError, parse_json_strict, parse_yaml_strict, to_yaml};

@@ -49,13 +49,13 @@ pub enum NoteError {
     Wrong(String),
 }
 
-fn key_hash(name: &str, key: &VerifyingKey) -> [u8; 4] {
-    let digest = Sha256::new().chain_update(name).chain_update([b'\n', TYPE_ED25519]).chain_update(key).finalize();
+pub(super) fn key_hash(name: &str, kind: u8, key: &VerifyingKey) -> [u8; 4] {
+    let digest = Sha256::new().chain_update(name).chain_update([b'\n', kind]).chain_update(key).finalize();
     let [a, b, c, d, ..]: [u8; 32] = digest.into();
     [a, b, c, d]
 }
 
-fn check_name(name: &str) -> Result<(), NoteError> {
+pub(super) fn check_name(name: &str) -> Result<(), NoteError> {
     let wrong = name.is_empty() || name.chars().any(|c| c.is_whitespace() || c == '+');
     if wrong { Err(NoteError::Name(name.to_owned())) } else { Ok(()) }
 }
@@ -86,7 +86,7 @@ impl NoteSigner {
     #[must_use]
     pub fn verifier(&self) -> NoteVerifier {
         let key = self.key.verifying_key();
-        NoteVerifier { name: self.name.clone(), hash: key_hash(&self.name, &key), key }
+        NoteVerifier { name: self.name.clone(), hash: key_hash(&self.name, TYPE_ED25519, &key), key }
     }
 
     /// Signs `text`, which must end in a newline.
@@ -97,9 +97,9 @@ impl NoteSigner {
         if !text.ends_with('\n') {
             return Err(NoteError::Malformed);
         }
-        let mut blob = key_hash(&self.name, &self.key.verifying_key()).to_vec();
+        let mut blob = key_hash(&self.name, TYPE_ED25519, &self.key.verifying_key()).to_vec();
         blob.extend_from_slice(&self.key.sign(text.as_bytes()).to_bytes());
-        Ok(format!("{text}\n{SIGNATURE_PREFIX}{} {}\n", self.name, STANDARD.encode(blob)))
+        Ok(format!("{text}\n{}", signature_line(&self.name, &blob)))
     }
 }
 
@@ -118,9 +118,7 @@ impl NoteVerifier {
 
 impl std::fmt::Display for NoteVerifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut key = vec![TYPE_ED25519];
-        key.extend_from_slice(self.key.as_bytes());
-        write!(f, "{}+{}+{}", self.name, hex(&self.hash), STANDARD.encode(key))
+        write_key(f, &self.name, TYPE_ED25519, &self.key)
     }
 }
 
@@ -132,21 +130,67 @@ impl std::str::FromStr for NoteVerifier {
     /// # Errors
     /// [`NoteError::Key`] for anything else, a hash that is not that of the key included; [`NoteError::Name`].
     fn from_str(text: &str) -> Result<Self, NoteError> {
-        let wrong = || NoteError::Key(text.to_owned());
-        let mut parts = text.trim().splitn(3, '+');
-        let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(wrong());
-        };
-        check_name(name)?;
-        let bytes = STANDARD.decode(key).map_err(|_| wrong())?;
-        let [TYPE_ED25519, point @ ..] = bytes.as_slice() else { return Err(wrong()) };
-        let point: &[u8; 32] = point.try_into().map_err(|_| wrong())?;
-        let key = VerifyingKey::from_bytes(point).map_err(|_| wrong())?;
-        let found = key_hash(name, &key);
-        if unhex(hash).as_deref() != Some(&found) || key.is_weak() {
-            return Err(wrong());
+        let (name, hash, key) = read_key(text, TYPE_ED25519)?;
+        Ok(Self { name, hash, key })
+    }
+}
+
+/// Writes a verifier key of this signature type.
+pub(super) fn write_key(f: &mut std::fmt::Formatter<'_>, name: &str, kind: u8, key: &VerifyingKey) -> std::fmt::Result {
+    let mut bytes = vec![kind];
+    bytes.extend_from_slice(key.as_bytes());
+    write!(f, "{name}+{}+{}", hex(&key_hash(name, kind, key)), STANDARD.encode(bytes))
+}
+
+/// Reads a verifier key of this signature type: name, hash and key.
+pub(super) fn read_key(text: &str, kind: u8) -> Result<(String, [u8; 4], VerifyingKey), NoteError> {
+    let wrong = || NoteError::Key(text.to_owned());
+    let mut parts = text.trim().splitn(3, '+');
+    let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(wrong());
+    };
+    check_name(name)?;
+    let bytes = STANDARD.decode(key).map_err(|_| wrong())?;
+    let point = bytes.strip_prefix(&[kind]).ok_or_else(wrong)?;
+    let point: &[u8; 32] = point.try_into().map_err(|_| wrong())?;
+    let key = VerifyingKey::from_bytes(point).map_err(|_| wrong())?;
+    let found = key_hash(name, kind, &key);
+    if unhex(hash).as_deref() != Some(&found) || key.is_weak() {
+        return Err(wrong());
+    }
+    Ok((name.to_owned(), found, key))
+}
+
+/// One signature line.
+pub(super) fn signature_line(name: &str, blob: &[u8]) -> String {
+    format!("{SIGNATURE_PREFIX}{name} {}\n", STANDARD.encode(blob))
+}
+
+/// A note taken apart: its text, and each signature line with its name and bytes.
+pub(super) struct Note<'a> {
+    pub(super) text: &'a str,
+    pub(super) lines: Vec<(&'a str, Vec<u8>)>,
+}
+
+impl<'a> Note<'a> {
+    pub(super) fn split(note: &'a str) -> Result<Self, NoteError> {
+        if note.len() > MAX_NOTE || note.chars().any(|c| c < ' ' && c != '\n') {
+            return Err(NoteError::Malformed);
         }
-        Ok(Self { name: name.to_owned(), hash: found, key })
+        let at = note.rfind("\n\n").ok_or(NoteError::Malformed)?;
+        let (text, signatures) = note.split_at_checked(at + 1).ok_or(NoteError::Malformed)?;
+        let signatures = signatures.strip_prefix('\n').filter(|s| s.ends_with('\n')).ok_or(NoteError::Malformed)?;
+        let line = |line: &'a str| {
+            let (name, blob) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
+            Some((name, STANDARD.decode(blob).ok()?))
+        };
+        let lines = signatures.lines().map(|l| line(l).ok_or(NoteError::Malformed)).collect::<Result<_, _>>()?;
+        Ok(Self { text, lines })
+    }
+
+    /// The bytes of the lines of one key.
+    pub(super) fn of<'b>(&'b self, name: &'b str, hash: &'b [u8; 4]) -> impl Iterator<Item = &'b [u8]> {
+        self.lines.iter().filter(move |(n, blob)| *n == name && blob.starts_with(hash)).map(|(_, b)| b.as_slice())
     }
 }
 
@@ -155,25 +199,15 @@ impl std::str::FromStr for NoteVerifier {
 /// # Errors
 /// [`NoteError::Malformed`], [`NoteError::Unsigned`], [`NoteError::Wrong`].
 pub fn open_note<'a>(note: &'a str, key: &NoteVerifier) -> Result<&'a str, NoteError> {
-    if note.len() > MAX_NOTE || note.chars().any(|c| c < ' ' && c != '\n') {
-        return Err(NoteError::Malformed);
-    }
-    let at = note.rfind("\n\n").ok_or(NoteError::Malformed)?;
-    let (text, signatures) = note.split_at_checked(at + 1).ok_or(NoteError::Malformed)?;
-    let signatures = signatures.strip_prefix('\n').filter(|s| s.ends_with('\n')).ok_or(NoteError::Malformed)?;
+    let note = Note::split(note)?;
     let mut found = false;
-    for line in signatures.lines() {
-        let (name, blob) =
-            line.strip_prefix(SIGNATURE_PREFIX).and_then(|rest| rest.split_once(' ')).ok_or(NoteError::Malformed)?;
-        let blob = STANDARD.decode(blob).map_err(|_| NoteError::Malformed)?;
-        if name == key.name && blob.get(..4) == Some(&key.hash) {
-            if !key.verify(text, &blob) {
-                return Err(NoteError::Wrong(key.name.clone()));
-            }
-            found = true;
+    for blob in note.of(&key.name, &key.hash) {
+        if !key.verify(note.text, blob) {
+            return Err(NoteError::Wrong(key.name.clone()));
         }
+        found = true;
     }
-    if found { Ok(text) } else { Err(NoteError::Unsigned(key.name.clone())) }
+    if found { Ok(note.text) } else { Err(NoteError::Unsigned(key.name.clone())) }
 }
 
 #[cfg(test)]

@@ -108,6 +108,14 @@ impl SigningKey {
         }
     }
 
+    /// The secret itself when it is a raw Ed25519 key, for what has a form of signatures of its own.
+    pub(super) fn ed25519(&self) -> Option<&ed25519_dalek::SigningKey> {
+        match &self.0 {
+            Inner::Ed25519(key) => Some(key),
+            Inner::P256(_) | Inner::Ssh(_) => None,
+        }
+    }
+
     /// The public key.
     ///
     /// # Errors
