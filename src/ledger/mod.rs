@@ -11,6 +11,7 @@ mod proof;
 mod proof_text;
 mod tree;
 mod verify;
+mod witness;
 
 pub use block::{
     Block, BlockError, BlockParts, Header, MAX_BLOCK_BYTES, MAX_BLOCK_ENTRIES, block_name, parse_block_name,
@@ -22,3 +23,4 @@ pub use proof::{ConsistencyProof, HashTree, InclusionProof, ProofError};
 pub use proof_text::{ConsistencyText, InclusionText, ProofText, ProofTextError};
 pub use tree::{CompactRange, leaf_hash};
 pub use verify::{Finding, FindingClass, Report, Verifier};
+pub use witness::{AddCheckpoint, Candidate, Refusal};
