@@ -117,9 +117,20 @@ impl Story {
         ];
         let known = eventually_within(PATIENCE, || self.kubectl().run(&bundle).ok().filter(|b| !b.is_empty()));
         known.ok_or_else(|| wrong("helm install", format!("no caBundle\n{}", self.pods())))?;
+        self.reachable()?;
         self.kubectl().run(&["apply", "--server-side", "-f", &self.file("constitution-v1.yaml")])?;
         let active = r#"jsonpath={.status.conditions[?(@.type=="Active")].status}"#;
         self.wait(&["get", "mxman", "constitution-v1", "-o", active], "True")
+    }
+
+    /// Waits until the node routes the webhook's Service: kube-proxy learns of ready pods a moment after `helm --wait` does, and
+    /// until then a connection is refused. Only that is waited for; any verdict of the webhook ends it.
+    fn reachable(&self) -> Result<(), StageError> {
+        let file = self.file("constitution-v1.yaml");
+        let ask = || self.kubectl().ask(&["apply", "--server-side", "--dry-run=server", "-f", &file], "").ok();
+        let unreachable = |output: &Output| output.stderr.contains("failed calling webhook");
+        let answered = eventually_within(PATIENCE, || ask().filter(|output| !unreachable(output)));
+        answered.map(drop).ok_or_else(|| wrong("the webhook's Service", self.pods()))
     }
 
     /// Drafts, signs and applies a command that scales shop/checkout.
