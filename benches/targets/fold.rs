@@ -1,6 +1,7 @@
 //! The fold of State, and a judgement under a large charter.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use miax::constitution::{DecisionEvent, Event, Manifest, ObjectRef, Operation, State, TargetFact, Verdict, judge};
@@ -16,7 +17,7 @@ const PEOPLE: u32 = 500;
 const RULES: usize = 200;
 
 fn decision(number: u64) -> Event {
-    Event::Decision(Box::new(DecisionEvent {
+    Event::Decision(Arc::new(DecisionEvent {
         request: format!("705ab4f5-6393-11e8-b7cc-{number:012}"),
         operation: Operation::Create,
         object: ObjectRef { kind: "ControlCommand".into(), namespace: "shop".into(), name: format!("scale-{number}") },

@@ -1,5 +1,7 @@
 //! Offline verification: inflate, hash, tree, seals, chain; and with the meaning of every entry.
 
+use std::sync::Arc;
+
 use miax::constitution::{DecisionEvent, Event, ObjectRef, Operation, State, TargetFact, Verdict};
 use miax::ledger::{BlockParts, Head, LogTrust, Verifier, Writer, block_name, boundary_room};
 use miax::store::{encode, replay};
@@ -31,7 +33,7 @@ fn decision(number: usize, writer: &str) -> Vec<u8> {
         now: UnixSeconds::new(1_795_514_400),
         target: TargetFact::Missing,
     };
-    encode(&Event::Decision(Box::new(event)), UnixMillis(1_795_514_400_000), writer).expect("an entry")
+    encode(&Event::Decision(Arc::new(event)), UnixMillis(1_795_514_400_000), writer).expect("an entry")
 }
 
 pub(crate) fn rows() -> Vec<Row> {

@@ -2,6 +2,8 @@
 
 mod effect;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -14,11 +16,12 @@ use super::request::Operation;
 
 pub use effect::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, LapseEvent};
 
-/// A thing that happened. The ledger stores it as an entry of the kind [`Event::kind`] with the fields of the variant.
+/// A thing that happened. The ledger stores it as an entry of the kind [`Event::kind`] with the fields of the variant. What
+/// [`super::State`] remembers whole is shared with it, not copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A request was judged. An allow is a verdict, not yet a fact.
-    Decision(Box<DecisionEvent>),
+    Decision(Arc<DecisionEvent>),
     /// A controller saw the object stored.
     Stored(StoredEvent),
     /// A piece of a document's text, so that State can be folded from the ledger alone (ADR 0005).
@@ -26,7 +29,7 @@ pub enum Event {
     /// A manifest came into force.
     Adopt(AdoptEvent),
     /// An executor is about to act; the command is consumed from here on.
-    EffectBegin(Box<EffectBeginEvent>),
+    EffectBegin(Arc<EffectBeginEvent>),
     /// The action is done.
     EffectDone(EffectEndEvent),
     /// The action failed or cannot be told.
@@ -242,11 +245,11 @@ impl Event {
     /// [`EventError::Fields`] when a field cannot be written as JSON.
     pub fn fields(&self) -> Result<Map<String, Value>, EventError> {
         let value = match self {
-            Self::Decision(e) => serde_json::to_value(e),
+            Self::Decision(e) => serde_json::to_value(e.as_ref()),
             Self::Stored(e) => serde_json::to_value(e),
             Self::Document(e) => serde_json::to_value(e),
             Self::Adopt(e) => serde_json::to_value(e),
-            Self::EffectBegin(e) => serde_json::to_value(e),
+            Self::EffectBegin(e) => serde_json::to_value(e.as_ref()),
             Self::EffectDone(e) | Self::EffectFailed(e) => serde_json::to_value(e),
             Self::EffectUndone(e) => serde_json::to_value(e),
             Self::Enact(e) => serde_json::to_value(e),
@@ -267,11 +270,11 @@ impl Event {
     pub fn read(kind: &str, fields: Map<String, Value>) -> Result<Self, EventError> {
         let value = Value::Object(fields);
         let event = match kind {
-            "decision" => serde_json::from_value(value).map(Self::Decision),
+            "decision" => serde_json::from_value(value).map(|e| Self::Decision(Arc::new(e))),
             "stored" => serde_json::from_value(value).map(Self::Stored),
             "document" => serde_json::from_value(value).map(Self::Document),
             "adopt" => serde_json::from_value(value).map(Self::Adopt),
-            "effect.begin" => serde_json::from_value(value).map(Self::EffectBegin),
+            "effect.begin" => serde_json::from_value(value).map(|e| Self::EffectBegin(Arc::new(e))),
             "effect.done" => serde_json::from_value(value).map(Self::EffectDone),
             "effect.failed" => serde_json::from_value(value).map(Self::EffectFailed),
             "effect.undone" => serde_json::from_value(value).map(Self::EffectUndone),

@@ -1,6 +1,8 @@
 //! The gate: changes of workloads that are no governed objects. It judges what runs, not who asks: a pod template that changes
 //! in a frozen namespace. Scaling, deletions and everything that changes no pod template are none of its business.
 
+use std::sync::Arc;
+
 use crate::api::names::executor_account;
 use crate::api::reason::Reason;
 use crate::units::{Digest, UnixSeconds};
@@ -110,5 +112,5 @@ pub(super) fn record(request: &GateRequest, state: &State, facts: &Facts, decisi
         now: facts.now,
         target: TargetFact::NotNamed,
     };
-    Outcome { events: vec![Event::Decision(Box::new(event))], reply: Reply::Judged(Box::new(decision)) }
+    Outcome { events: vec![Event::Decision(Arc::new(event))], reply: Reply::Judged(Box::new(decision)) }
 }

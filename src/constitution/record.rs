@@ -1,5 +1,7 @@
 //! From a judgement to the entries that record it: a review, an adoption, the begin of an action.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::api::reason::Reason;
@@ -50,7 +52,7 @@ pub(super) fn review(request: &Request, state: &State, facts: &Facts) -> Outcome
     if let Some((index, before)) = state.judged(&event) {
         return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(before)) };
     }
-    Outcome { events: vec![Event::Decision(Box::new(event))], reply: Reply::Judged(Box::new(decision)) }
+    Outcome { events: vec![Event::Decision(Arc::new(event))], reply: Reply::Judged(Box::new(decision)) }
 }
 
 fn refuse(decision: Decision) -> Outcome {
@@ -142,7 +144,7 @@ pub(super) fn begin(object: &Value, state: &State, facts: &Facts) -> Outcome {
         now: facts.now,
     };
     let plan = EffectPlan { digest: begin.digest, action, target, begin: begin.clone() };
-    Outcome { events: vec![Event::EffectBegin(Box::new(begin))], reply: Reply::Begin(Box::new(plan)) }
+    Outcome { events: vec![Event::EffectBegin(Arc::new(begin))], reply: Reply::Begin(Box::new(plan)) }
 }
 
 /// The earliest time that an enforced rule sets for something that is owed afterwards.

@@ -1,6 +1,8 @@
 //! Every recorded decision can be judged again from its entry and the documents, and says the same; a writer that recorded
 //! anything else is found.
 
+use std::sync::Arc;
+
 use miax::api::GovernedKind;
 use miax::api::reason::Reason;
 use miax::constitution::{
@@ -262,7 +264,7 @@ fn a_writer_that_records_another_verdict_is_found() {
         let outcome = deliberate(&request(Operation::Create, Some(&unsigned), None), &book.state, &facts);
         let [Event::Decision(decision)] = outcome.events.as_slice() else { panic!("{outcome:?}") };
         let mut decision = decision.clone();
-        change(&mut decision);
+        change(Arc::make_mut(&mut decision));
         book.record(vec![Event::Decision(decision)]);
         // Whoever holds a writer's key can write it so that every hash and seal is right.
         book.desk.miax(&["ledger", "verify", "dump", "--key", &book.key]).expect_code(0);
@@ -291,7 +293,8 @@ fn a_begin_that_came_too_late_is_found() {
     let outcome = deliberate(&Proposal::Begin(Box::new(command)), &book.state, &facts);
     let [Event::EffectBegin(begin)] = outcome.events.as_slice() else { panic!("{outcome:?}") };
     let mut late = begin.clone();
-    late.now = late.now.plus(Seconds(90 * 86_400));
+    let late_begin = Arc::make_mut(&mut late);
+    late_begin.now = late_begin.now.plus(Seconds(90 * 86_400));
     book.record(vec![Event::EffectBegin(late)]);
     let report = book.replay().expect_code(1).json();
     let judged = report["differ"][0]["differences"][0]["judged"].as_str().expect("words");

@@ -5,6 +5,7 @@ mod documents;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -189,7 +190,7 @@ impl Bench {
         let mut outcome = deliberate(&Proposal::Review(Box::new(request)), &self.state, &facts);
         if let (Operation::Delete, [Event::Decision(again)]) = (decision.operation, outcome.events.as_mut_slice()) {
             // What was deleted was not judged, and nobody needs to keep it.
-            again.inputs = decision.inputs;
+            Arc::make_mut(again).inputs = decision.inputs;
         }
         compare(event, &outcome)
     }

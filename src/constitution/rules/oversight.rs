@@ -140,8 +140,9 @@ fn veto(
     let author = match state.command(command) {
         // Nobody has seen it yet; then only the highest rank can know that it comes from below.
         None => None,
-        Some(CommandState::Allowed { author, .. }) => Some(author.to_string()),
-        Some(CommandState::Held { decision, .. }) => author_of(&decision.signers),
+        Some(CommandState::Held { decision, .. } | CommandState::Allowed { decision, .. }) => {
+            author_of(&decision.signers)
+        }
         Some(CommandState::Running { begin, .. }) => author_of(&begin.signers),
         Some(
             CommandState::Enacted { index, .. } | CommandState::Done { index, .. } | CommandState::Failed { index, .. },

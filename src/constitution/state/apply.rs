@@ -12,7 +12,6 @@ use super::super::decision::Verdict;
 use super::super::event::{
     DecisionEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, Event, LapseEvent, SignerRef, StoredEvent,
 };
-use super::super::facts::TargetFact;
 use super::super::request::Operation;
 use super::{CommandState, Obligation, State, StateError};
 
@@ -43,7 +42,7 @@ impl State {
                 if let Some(obligation) = Obligation::of_begin(index, e) {
                     self.obligations.insert(e.digest, Arc::new(obligation));
                 }
-                let running = CommandState::Running { index, begin: Arc::new(e.as_ref().clone()) };
+                let running = CommandState::Running { index, begin: e.clone() };
                 self.set(e.digest, running);
             }
             Event::EffectDone(e) => self.ended(index, e, |end| CommandState::Done { index, end })?,
@@ -98,14 +97,15 @@ impl State {
         Ok(())
     }
 
-    fn decided(&mut self, index: LogIndex, event: &DecisionEvent) {
+    fn decided(&mut self, index: LogIndex, event: &Arc<DecisionEvent>) {
         self.follow_command(index, event);
         self.remember_refusal(index, event);
         if event.request.is_empty() {
             return;
         }
-        self.judged.insert(event.request.clone(), (index, Arc::new(event.clone())));
-        self.judged_order.push_back(event.request.clone());
+        let request: Arc<str> = event.request.as_str().into();
+        self.judged.insert(request.clone(), (index, event.clone()));
+        self.judged_order.push_back(request);
         if self.judged_order.len() > REMEMBERED_REQUESTS
             && let Some(oldest) = self.judged_order.pop_front()
         {
@@ -115,22 +115,20 @@ impl State {
 
     /// Where a command stands now.
     fn set(&mut self, digest: Digest, state: CommandState) {
-        match state {
-            CommandState::Held { .. } | CommandState::Allowed { .. } | CommandState::Running { .. } => {
-                self.open.insert(digest);
-            }
-            CommandState::Enacted { .. } | CommandState::Done { .. } | CommandState::Failed { .. } => {
-                self.open.remove(&digest);
-            }
+        let now_open = state.is_open().then(|| state.index());
+        if let Some(before) = self.commands.insert(digest, state) {
+            self.open.remove(&before.index());
         }
-        self.commands.insert(digest, state);
+        if let Some(index) = now_open {
+            self.open.insert(index, digest);
+        }
     }
 
     /// Refused changes of workloads. The memory is bounded: the oldest name goes, and at worst a refusal is recorded twice.
-    fn remember_refusal(&mut self, index: LogIndex, event: &DecisionEvent) {
+    fn remember_refusal(&mut self, index: LogIndex, event: &Arc<DecisionEvent>) {
         let workload = WorkloadKind::ALL.into_iter().any(|kind| kind.as_str() == event.object.kind);
         if let (true, Some(template)) = (workload, event.digest) {
-            self.refused.insert((event.object.clone(), template), (index, Arc::new(event.clone())));
+            self.refused.insert((event.object.clone(), template), (index, event.clone()));
             if self.refused.len() > REMEMBERED_REQUESTS
                 && let Some((oldest, _)) = self.refused.get_min().cloned()
             {
@@ -140,7 +138,7 @@ impl State {
     }
 
     /// What an allowed request means for the command that it is about.
-    fn follow_command(&mut self, index: LogIndex, event: &DecisionEvent) {
+    fn follow_command(&mut self, index: LogIndex, event: &Arc<DecisionEvent>) {
         let command = GovernedKind::ControlCommand.kind();
         if event.verdict != Verdict::Allow || event.object.kind != command {
             return;
@@ -149,32 +147,30 @@ impl State {
             // Nobody signs or carries out any more what is not there; made again, it is judged again.
             (Operation::Delete, _) => {
                 let of_it = |(digest, state): (&Digest, &CommandState)| match state {
-                    CommandState::Held { decision, .. } => (decision.object == event.object).then_some(*digest),
-                    CommandState::Allowed { object, .. } => (**object == event.object).then_some(*digest),
+                    CommandState::Held { decision, .. } | CommandState::Allowed { decision, .. } => {
+                        (decision.object == event.object).then_some(*digest)
+                    }
                     CommandState::Running { .. }
                     | CommandState::Enacted { .. }
                     | CommandState::Done { .. }
                     | CommandState::Failed { .. } => None,
                 };
                 let gone: Vec<Digest> = self.open().filter_map(of_it).collect();
-                for digest in gone {
-                    self.commands.remove(&digest);
-                    self.open.remove(&digest);
+                for state in gone.iter().filter_map(|digest| self.commands.remove(digest)) {
+                    self.open.remove(&state.index());
                 }
             }
             (Operation::Create | Operation::Update, Some(digest)) if !self.is_consumed(&digest) => {
                 let held = event.findings.first().is_some_and(|f| f.reason == Reason::Held);
-                let state = if held {
-                    CommandState::Held { index, decision: Arc::new(event.clone()) }
-                } else {
-                    CommandState::Allowed {
-                        index,
-                        author: author_seat(&event.signers).into(),
-                        object: Arc::new(event.object.clone()),
-                        on_workload: matches!(event.target, TargetFact::Found(_)),
-                    }
-                };
-                self.set(digest, state);
+                let decision = event.clone();
+                self.set(
+                    digest,
+                    if held {
+                        CommandState::Held { index, decision }
+                    } else {
+                        CommandState::Allowed { index, decision }
+                    },
+                );
             }
             (Operation::Create | Operation::Update, _) => {}
         }

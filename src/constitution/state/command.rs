@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::units::LogIndex;
 
-use super::super::event::{DecisionEvent, EffectBeginEvent, EffectEndEvent, ObjectRef};
+use super::super::event::{DecisionEvent, EffectBeginEvent, EffectEndEvent};
 
 /// Where a command stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +20,8 @@ pub enum CommandState {
     Allowed {
         /// Index of the decision.
         index: LogIndex,
-        /// The organ that its author signed for.
-        author: Arc<str>,
-        /// Its object.
-        object: Arc<ObjectRef>,
-        /// Whether an executor has to act on a workload.
-        on_workload: bool,
+        /// The decision.
+        decision: Arc<DecisionEvent>,
     },
     /// It changed State.
     Enacted {
@@ -55,4 +51,28 @@ pub enum CommandState {
         /// How it ended.
         end: Arc<EffectEndEvent>,
     },
+}
+
+impl CommandState {
+    /// Index of the entry that brought it here.
+    #[must_use]
+    pub fn index(&self) -> LogIndex {
+        match self {
+            Self::Held { index, .. }
+            | Self::Allowed { index, .. }
+            | Self::Enacted { index, .. }
+            | Self::Running { index, .. }
+            | Self::Done { index, .. }
+            | Self::Failed { index, .. } => *index,
+        }
+    }
+
+    /// Whether it has not come to its end.
+    #[must_use]
+    pub(super) fn is_open(&self) -> bool {
+        match self {
+            Self::Held { .. } | Self::Allowed { .. } | Self::Running { .. } => true,
+            Self::Enacted { .. } | Self::Done { .. } | Self::Failed { .. } => false,
+        }
+    }
 }

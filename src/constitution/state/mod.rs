@@ -17,6 +17,7 @@ use crate::units::{Digest, LogIndex, UnixSeconds};
 use super::action::Target;
 use super::decision::Decision;
 use super::event::{DecisionEvent, DocumentEvent, EffectBeginEvent, EffectUndoneEvent, Event, ObjectRef, StoredEvent};
+use super::facts::TargetFact;
 use super::proposal::{Effect, Outcome, Reply};
 
 pub use charters::Emergency;
@@ -31,15 +32,15 @@ pub struct State {
     charters: charters::Charters,
     documents: imbl::OrdMap<Digest, imbl::Vector<Arc<DocumentEvent>>>,
     commands: imbl::HashMap<Digest, CommandState>,
-    /// Those of them that have not come to their end: few, where `commands` is all history.
-    open: imbl::OrdSet<Digest>,
+    /// Those of them that have not come to their end, by the index of where they stand: few, where `commands` is all history.
+    open: imbl::OrdMap<LogIndex, Digest>,
     government: government::Government,
     /// Effects that are done and end by themselves, by command.
     temporary: imbl::OrdMap<Digest, (LogIndex, Arc<EffectBeginEvent>)>,
     obligations: imbl::OrdMap<Digest, Arc<Obligation>>,
     stored: imbl::HashMap<(ObjectRef, Digest), Arc<str>>,
-    judged: imbl::HashMap<String, (LogIndex, Arc<DecisionEvent>)>,
-    judged_order: imbl::Vector<String>,
+    judged: imbl::HashMap<Arc<str>, (LogIndex, Arc<DecisionEvent>)>,
+    judged_order: imbl::Vector<Arc<str>>,
     /// Refused changes of workloads, so that a syncer that tries for ever is recorded once.
     refused: imbl::OrdMap<(ObjectRef, Digest), (LogIndex, Arc<DecisionEvent>)>,
     /// The latest time that an entry was decided at.
@@ -245,10 +246,12 @@ impl State {
             Some(CommandState::Allowed { index, .. }) => *index,
             _ => LogIndex(0),
         };
-        self.open().filter_map(move |(digest, state)| match state {
-            CommandState::Allowed { index, on_workload: true, .. } if *index < mine => Some(*digest),
-            CommandState::Allowed { .. }
-            | CommandState::Held { .. }
+        let before = self.open().take_while(move |(_, state)| state.index() < mine);
+        before.filter_map(|(digest, state)| match state {
+            CommandState::Allowed { decision, .. } => {
+                matches!(decision.target, TargetFact::Found(_)).then_some(*digest)
+            }
+            CommandState::Held { .. }
             | CommandState::Running { .. }
             | CommandState::Enacted { .. }
             | CommandState::Done { .. }
@@ -256,9 +259,9 @@ impl State {
         })
     }
 
-    /// Commands that have not come to their end, whatever they wait for.
+    /// Commands that have not come to their end, whatever they wait for, in the order of the ledger.
     fn open(&self) -> impl Iterator<Item = (&Digest, &CommandState)> {
-        self.open.iter().filter_map(|digest| self.commands.get_key_value(digest))
+        self.open.values().filter_map(|digest| self.commands.get_key_value(digest))
     }
 
     /// The index of the next entry.
@@ -284,7 +287,7 @@ impl State {
     /// The index and judgement of this very question, when it was judged before with the same verdict: the same UID about the
     /// same bytes. A UID alone proves nothing, and an allow is never repeated for what would be refused now.
     pub(super) fn judged(&self, question: &DecisionEvent) -> Option<(LogIndex, Decision)> {
-        let (index, event) = self.judged.get(&question.request)?;
+        let (index, event) = self.judged.get(question.request.as_str())?;
         let DecisionEvent { inputs, verdict, operation, object, .. } = event.as_ref();
         let DecisionEvent { operation: o, object: b, inputs: i, verdict: v, .. } = question;
         let same = (operation, object, inputs, verdict) == (o, b, i, v);
