@@ -9,7 +9,7 @@ mod log;
 #[path = "ledger/proofs.rs"]
 mod proofs;
 
-use miax::ledger::{Checkpoint, FindingClass, Head, Writer};
+use miax::ledger::{Check, Checkpoint, FindingClass, Head, Outcome, Report, Scope, Writer, outcomes};
 use miax::trust::NoteSigner;
 use miax::units::{BlockNumber, LogIndex, UnixMillis};
 use proptest::prelude::*;
@@ -17,10 +17,22 @@ use proptest::prelude::*;
 use log::{Blocks, ORIGIN, WHOLE, checkpoint, entry, log, log_from, trust, verify, writer};
 
 #[track_caller]
-fn check_found(name: &str, blocks: &Blocks, head: &Head, class: FindingClass, entry: Option<u64>, part: &str) {
+fn check_found(
+    name: &str,
+    blocks: &Blocks,
+    head: &Head,
+    (check, class): (Check, FindingClass),
+    entry: Option<u64>,
+    part: &str,
+) {
     let report = verify(blocks, vec![checkpoint(head)]);
     let finding = report.findings.first().unwrap_or_else(|| panic!("{name}: nothing was found"));
-    assert_eq!((finding.class, finding.entry), (class, entry.map(LogIndex)), "{name}: {finding:?}");
+    let found = (finding.check, finding.class, finding.entry);
+    assert_eq!(found, (Some(check), class, entry.map(LogIndex)), "{name}: {finding:?}");
+    let outcomes = outcomes(&report, &Scope::default());
+    let failed: Vec<Check> =
+        outcomes.iter().filter(|(_, o)| matches!(o, Outcome::Failed(_))).map(|(c, _)| *c).collect();
+    assert_eq!(failed, [check], "{name}");
     assert!(finding.message.contains(part), "{name}: {}", finding.message);
 }
 
@@ -43,39 +55,74 @@ fn every_kind_of_change_is_found_and_named() {
     let mut edited = bundle;
     edited[at + 9] = b'9';
     changed[1].1.entries = zstd::bulk::compress(&edited, 3).expect("packs");
-    check_found("one digit of entry 6", &changed, &head, Tampered, Some(6), "the entry was changed");
+    check_found(
+        "one digit of entry 6",
+        &changed,
+        &head,
+        (Check::LeafHashes, Tampered),
+        Some(6),
+        "the entry was changed",
+    );
 
     let mut cut = whole.clone();
     cut.pop();
-    check_found("the last block is gone", &cut, &head, Incomplete, Some(11), "the end of the ledger is missing");
+    check_found(
+        "the last block is gone",
+        &cut,
+        &head,
+        (Check::LargestKnownSize, Incomplete),
+        Some(11),
+        "the end of the ledger is missing",
+    );
 
     let mut gap = whole.clone();
     gap.remove(1);
-    check_found("a block is gone", &gap, &head, Tampered, Some(4), "the block is missing");
+    check_found("a block is gone", &gap, &head, (Check::DenseBlocks, Tampered), Some(4), "the block is missing");
 
     let mut swapped = whole.clone();
     let (a, b) = (swapped[1].1.clone(), swapped[2].1.clone());
     (swapped[1].1, swapped[2].1) = (b, a);
-    check_found("two blocks changed places", &swapped, &head, Tampered, Some(4), "block 2 stands where block 1 should");
+    check_found(
+        "two blocks changed places",
+        &swapped,
+        &head,
+        (Check::DenseBlocks, Tampered),
+        Some(4),
+        "block 2 stands where block 1 should",
+    );
 
     let mut twice = whole.clone();
     twice.insert(1, whole[0].clone());
-    check_found("a block stands twice", &twice, &head, Tampered, Some(4), "it stands where");
+    check_found("a block stands twice", &twice, &head, (Check::DenseBlocks, Tampered), Some(4), "it stands where");
 
     let mut header = whole.clone();
     header[2].1.header = header[2].1.header.replace("\"to\":6", "\"to\":7");
-    check_found("a header", &header, &head, Tampered, Some(9), "the header was changed");
+    check_found("a header", &header, &head, (Check::WriterSeal, Tampered), Some(9), "the header was changed");
 
     let mut edge = whole.clone();
     edge[2].1.edge[0] ^= 1;
-    check_found("an edge", &edge, &head, Tampered, Some(9), "the edge of the tree was changed");
+    check_found("an edge", &edge, &head, (Check::TreeRoot, Tampered), Some(9), "the edge of the tree was changed");
 
     let mut form = whole.clone();
     form[3].1.header = form[3].1.header.replace("\"v\":1,", "\"v\":2,");
-    check_found("a newer form", &form, &head, FindingClass::Unsupported, Some(11), "use a newer one");
+    check_found(
+        "a newer form",
+        &form,
+        &head,
+        (Check::UnknownForms, FindingClass::Unsupported),
+        Some(11),
+        "use a newer one",
+    );
 
     let (other, _) = log_from(1, &[3, 5, 2, 5]);
-    check_found("a rewritten end", &other, &head, Tampered, None, "is not the one that the checkpoint vouches for");
+    check_found(
+        "a rewritten end",
+        &other,
+        &head,
+        (Check::CheckpointRoot, Tampered),
+        None,
+        "is not the one that the checkpoint vouches for",
+    );
 }
 
 #[test]
@@ -201,6 +248,39 @@ proptest! {
         prop_assert!(entry.is_some_and(|e| e >= head.next_index()), "{mutation:?}: {entry:?}");
         prop_assert!(report.blocks == touched as u64, "{mutation:?}: {} blocks pass", report.blocks);
     }
+}
+
+#[test]
+fn every_point_says_what_became_of_it() {
+    let (blocks, head) = log(&[3, 5]);
+    let said = |report: &Report, scope: &Scope| {
+        let word = |o: &Outcome| match o {
+            Outcome::Passed { entries } => format!("passed {entries}"),
+            Outcome::Failed(finding) => format!("{} {:?}", finding.class.as_str(), finding.entry.map(|e| e.0)),
+            Outcome::NotApplicable { because } => (*because).to_owned(),
+        };
+        outcomes(report, scope).iter().map(|(c, o)| (c.point(), word(o))).collect::<Vec<_>>()
+    };
+    let whole = said(&verify(&blocks, vec![checkpoint(&head)]), &Scope { documents: 1, ..Scope::default() });
+    assert_eq!(whole.iter().map(|(point, _)| *point).collect::<Vec<_>>(), (1..=25).collect::<Vec<_>>());
+    let passed: Vec<usize> = whole.iter().filter(|(_, word)| word == "passed 9").map(|(point, _)| *point).collect();
+    assert_eq!(passed, [1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 22, 23, 24]);
+    let two = said(&verify(&blocks, vec![checkpoint(&head), checkpoint(&log(&[3]).1)]), &Scope::default());
+    assert_eq!(two[15].1, "passed 9");
+    let bare = said(&verify(&blocks, Vec::new()), &Scope::default());
+    assert_eq!((bare[13].1.as_str(), bare[21].1.starts_with("no checkpoint")), ("no checkpoint was given", true));
+
+    let mut broken = blocks.clone();
+    broken[1].1.edge[0] ^= 1;
+    let broken = said(&verify(&broken, vec![checkpoint(&head)]), &Scope::default());
+    assert_eq!((broken[10].1.as_str(), broken[0].1.as_str()), ("tampered Some(4)", "passed 4"));
+    assert!(broken[14].1.contains("no checkpoint was given whose entries are here"), "{broken:?}");
+    assert!(broken[21].1.contains("the walk ended before it"), "{broken:?}");
+    let nothing = said(&verify(&Vec::new(), Vec::new()), &Scope::default());
+    assert!(
+        nothing.iter().all(|(_, word)| !word.starts_with("passed")),
+        "nothing passes where nothing is: {nothing:?}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod charter;
 mod clock;
 mod draft;
 mod dump;
+mod embedded;
 mod explain;
 mod files;
 mod init;
@@ -27,6 +28,7 @@ mod status;
 mod stored;
 mod test;
 mod verify;
+mod witnessed;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -55,7 +57,7 @@ const EXAMPLES: &str = "Examples:
   miax approve -f cmd.yaml --as dana --seat SRE --key ~/.ssh/id_ed25519
   kubectl get configmap -n miax-ledger -o yaml | miax ledger verify -
 
-Exit codes: 0 yes, 1 no (refused, verification failed), 2 could not tell.";
+Exit codes: 0 yes, 1 no (refused, tampered with), 2 could not tell.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

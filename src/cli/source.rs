@@ -5,16 +5,18 @@ use std::path::{Path, PathBuf};
 use crate::api::names::CHECKPOINT_CONFIG_MAP;
 use crate::constitution::State;
 use crate::ledger::{
-    Block, BlockParts, Checkpoint, Finding, FindingClass, HashTree, Head, LogTrust, Report, SignedCheckpoint, Verifier,
-    leaf_hash,
+    Block, BlockParts, Check, Checkpoint, Finding, FindingClass, HashTree, Head, LogTrust, Outcome, Report, Scope,
+    SignedCheckpoint, Verifier, leaf_hash, outcomes,
 };
 use crate::store::{Recorded, replay};
-use crate::trust::NoteVerifier;
+use crate::trust::{NoteVerifier, Quorum};
 use crate::units::LogIndex;
 
 use super::dump::{Claims, Dump};
+use super::embedded;
 use super::files::read_text;
 use super::output::{Failure, Format, failure, tell};
+use super::witnessed::{self, Witnesses};
 
 /// Where the ledger is read from.
 #[derive(Debug, clap::Args)]
@@ -44,11 +46,15 @@ pub(super) struct Trust {
     /// A checkpoint that was kept elsewhere; the log must contain it.
     #[arg(long)]
     checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    witnesses: Witnesses,
 }
 
 /// A ledger after its verification.
 pub(super) struct Verified {
     pub(super) report: Report,
+    /// What became of every point of the list.
+    pub(super) checks: Vec<(Check, Outcome)>,
     pub(super) trust: LogTrust,
     pub(super) entries: Vec<Recorded>,
     pub(super) claims: Claims,
@@ -153,7 +159,7 @@ impl Source {
             dump: Some(path),
             #[cfg(feature = "client")]
             cluster: super::online::Cluster::default(),
-            trust: Trust { key, origin: None, checkpoint: None },
+            trust: Trust { key, origin: None, checkpoint: None, witnesses: Witnesses::default() },
             output: Format::default(),
         }
     }
@@ -196,6 +202,7 @@ pub(super) fn verify(dump: Dump, trust: &Trust) -> Result<(Verified, State), Fai
 fn walk(dump: Dump, trust: &Trust) -> Result<(Verified, State, Head), Failure> {
     let Dump { blocks, claims } = dump;
     let claims = claims.unwrap_or_default();
+    let quorum = trust.quorum()?;
     let Resolved { trust, checkpoints, published, wrong } = trust.resolve(&claims)?;
     let mut verifier = Verifier::new(trust.clone(), checkpoints);
     let (mut state, mut entries) = (State::default(), Vec::new());
@@ -217,9 +224,11 @@ fn walk(dump: Dump, trust: &Trust) -> Result<(Verified, State, Head), Failure> {
                     stored.push((name, parts));
                 }
                 Err(error) => {
-                    let class = if error.is_unsupported() { FindingClass::Unsupported } else { FindingClass::Tampered };
-                    let (entry, message) = (Some(error.index()), error.to_string());
-                    senseless = Some(Finding { class, object: name, entry, message });
+                    let (check, class) = match error.is_unsupported() {
+                        true => (Check::UnknownForms, FindingClass::Unsupported),
+                        false => (Check::EntryForm, FindingClass::Tampered),
+                    };
+                    senseless = Some(Finding::new(check, class, name, Some(error.index()), error.to_string()));
                 }
             }
         }
@@ -227,8 +236,15 @@ fn walk(dump: Dump, trust: &Trust) -> Result<(Verified, State, Head), Failure> {
     let head = verifier.head().clone();
     let mut report = verifier.finish();
     report.findings.extend(senseless);
+    report.checkpoints += usize::from(wrong.is_some());
     report.findings.extend(wrong);
-    Ok((Verified { report, trust, entries, claims, blocks: right, parts: stored, published }, state, head))
+    let (documents, forged) = embedded::check(&entries);
+    report.findings.extend(forged);
+    let unwitnessed = quorum.as_ref().and_then(|q| witnessed::check(q, published.as_ref(), CHECKPOINT_CONFIG_MAP));
+    report.findings.extend(unwitnessed);
+    let kinds = entries.iter().map(|r| r.event.kind()).collect();
+    let checks = outcomes(&report, &Scope { epoch: trust.epoch, witnesses: quorum.is_some(), documents, kinds });
+    Ok((Verified { report, checks, trust, entries, claims, blocks: right, parts: stored, published }, state, head))
 }
 
 /// What a verification starts with.
@@ -263,8 +279,8 @@ impl Trust {
                     published = Some(Published { note: claims.checkpoint.clone(), signed });
                 }
                 Err(error) => {
-                    let (class, object) = (FindingClass::Tampered, CHECKPOINT_CONFIG_MAP.to_owned());
-                    wrong = Some(Finding { class, object, entry: None, message: error.to_string() });
+                    let (check, class) = (Check::CheckpointSignatures, FindingClass::Tampered);
+                    wrong = Some(Finding::new(check, class, CHECKPOINT_CONFIG_MAP, None, error.to_string()));
                 }
             }
         }
@@ -284,6 +300,11 @@ impl Trust {
                 .with_next("give --key; `miax ledger head` prints it in the cluster")
         })?;
         self.log(text)
+    }
+
+    /// The witnesses that must have seen the log, when the user names some.
+    pub(super) fn quorum(&self) -> Result<Option<Quorum>, Failure> {
+        self.witnesses.quorum()
     }
 
     fn log(&self, key: &str) -> Result<(String, NoteVerifier), Failure> {

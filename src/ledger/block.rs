@@ -110,6 +110,9 @@ pub enum BlockError {
         /// How much there may be.
         most: usize,
     },
+    /// The numbers of entries contradict each other, or cross a multiple of 256.
+    #[error("the header was changed: {0}")]
+    Numbers(&'static str),
     /// The packed bytes were changed in a way that leaves the entries as they were.
     #[error("the packed bytes were changed; the entries inside are still what the seal vouches for")]
     Packing,
@@ -207,7 +210,7 @@ impl Block {
         Err(match (good == leaves.len(), whole && complete) {
             (false, _) => BlockError::EntryChanged { index },
             (true, false) => BlockError::EntriesDamaged { index },
-            (true, true) => BlockError::Header("it names another number of entries".to_owned()),
+            (true, true) => BlockError::Numbers("it names another number of entries"),
         })
     }
 
@@ -256,11 +259,11 @@ impl Header {
             || count > MAX_BLOCK_ENTRIES
             || header.first.0.checked_add(u64::from(header.count)) != Some(header.size)
         {
-            return Err(wrong(&"its numbers of entries contradict each other"));
+            return Err(BlockError::Numbers("its numbers of entries contradict each other"));
         }
         let room = MAX_BLOCK_ENTRIES - usize::try_from(header.first.0 % MAX_BLOCK_ENTRIES as u64).unwrap_or(0);
         if count > room {
-            return Err(wrong(&"it crosses a multiple of 256 entries"));
+            return Err(BlockError::Numbers("it crosses a multiple of 256 entries"));
         }
         Ok(header)
     }

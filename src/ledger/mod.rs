@@ -3,6 +3,7 @@
 //! Must not: know what an entry means (that is `constitution`), where blocks are stored (that is `store`), or what time it
 //! is. A ledger is tamper-evident: a change is found and named. Nothing here can prevent one.
 
+mod audit;
 mod block;
 mod chain;
 mod checkpoint;
@@ -13,6 +14,7 @@ mod tree;
 mod verify;
 mod witness;
 
+pub use audit::{Check, Outcome, Scope, outcomes};
 pub use block::{
     Block, BlockError, BlockParts, Header, MAX_BLOCK_BYTES, MAX_BLOCK_ENTRIES, block_name, parse_block_name,
 };

@@ -3,17 +3,21 @@
 
 use crate::units::{BlockNumber, Digest, LogIndex};
 
+use super::audit::Check;
 use super::block::{Block, BlockError, BlockParts, block_name, parse_block_name};
 use super::chain::{ChainError, Head, LogTrust};
 use super::checkpoint::Checkpoint;
 
-/// What kind of trouble a finding is. The verifier's exit code tells them apart.
+/// What kind of trouble a finding is, the worst first. The first says that the log is not what it was; the others, that
+/// this could not be told. The verifier's exit code tells them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FindingClass {
     /// Something was changed, replaced or removed.
     Tampered,
     /// Something is missing that may only not have been dumped.
     Incomplete,
+    /// Too few witnesses have seen the log as it is here.
+    Unwitnessed,
     /// Something is of a version that this program does not know.
     Unsupported,
 }
@@ -21,6 +25,8 @@ pub enum FindingClass {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
+    /// Which point did not hold; `None` for what is no point of the list.
+    pub check: Option<Check>,
     /// What kind of trouble.
     pub class: FindingClass,
     /// Name of the block's object.
@@ -42,6 +48,10 @@ pub struct Report {
     pub root: Digest,
     /// Size of the newest checkpoint that was compared.
     pub checkpoint: Option<u64>,
+    /// How many checkpoints were given.
+    pub checkpoints: usize,
+    /// How many of them were compared.
+    pub compared: usize,
     /// What is wrong; the log is whole when there is nothing.
     pub findings: Vec<Finding>,
 }
@@ -51,7 +61,9 @@ pub struct Verifier {
     head: Head,
     /// Checkpoints still to be compared, smallest first, each with the name of what it was read from.
     checkpoints: Vec<(Checkpoint, String)>,
-    compared: Option<u64>,
+    given: usize,
+    compared: usize,
+    newest: Option<u64>,
     findings: Vec<Finding>,
     broken: bool,
 }
@@ -63,8 +75,15 @@ impl FindingClass {
         match self {
             Self::Tampered => "tampered",
             Self::Incomplete => "incomplete",
+            Self::Unwitnessed => "unwitnessed",
             Self::Unsupported => "unsupported",
         }
+    }
+
+    /// The worst class of these findings; `None` without any.
+    #[must_use]
+    pub fn worst(findings: &[Finding]) -> Option<Self> {
+        findings.iter().map(|f| f.class).min()
     }
 }
 
@@ -81,8 +100,15 @@ impl Verifier {
     #[must_use]
     pub fn new(trust: LogTrust, mut checkpoints: Vec<(Checkpoint, String)>) -> Self {
         checkpoints.sort_by_key(|(c, _)| c.size);
-        let mut verifier =
-            Self { head: Head::genesis(trust), checkpoints, compared: None, findings: Vec::new(), broken: false };
+        let mut verifier = Self {
+            head: Head::genesis(trust),
+            given: checkpoints.len(),
+            checkpoints,
+            compared: 0,
+            newest: None,
+            findings: Vec::new(),
+            broken: false,
+        };
         verifier.compare_checkpoints(0, &Digest([0; 32]), "checkpoint");
         verifier
     }
@@ -108,7 +134,8 @@ impl Verifier {
             }
             _ => {
                 let message = format!("it stands where {} should", block_name(self.head.trust().epoch, expected));
-                self.fail(FindingClass::Tampered, name, Some(self.head.next_index()), message);
+                let next = Some(self.head.next_index());
+                self.fail(Check::DenseBlocks, FindingClass::Tampered, name, next, message);
                 return None;
             }
         }
@@ -119,8 +146,8 @@ impl Verifier {
                 (!self.broken).then_some(block)
             }
             Err(error) => {
-                let (class, entry) = classify(&error, &before);
-                self.fail(class, name, Some(entry), error.to_string());
+                let (check, class, entry) = classify(&error, &before);
+                self.fail(check, class, name, Some(entry), error.to_string());
                 None
             }
         }
@@ -130,7 +157,7 @@ impl Verifier {
     pub fn unreadable(&mut self, name: &str, message: String) {
         if !self.broken {
             let next = self.head.next_index();
-            self.fail(FindingClass::Tampered, name, Some(next), message);
+            self.fail(Check::DenseBlocks, FindingClass::Tampered, name, Some(next), message);
         }
     }
 
@@ -147,20 +174,23 @@ impl Verifier {
                 "{place} vouches for {} entries, but only {entries} are here; the end of the ledger is missing",
                 checkpoint.size
             );
-            self.fail(FindingClass::Incomplete, &missing, Some(LogIndex(entries)), message);
+            let (check, class) = (Check::LargestKnownSize, FindingClass::Incomplete);
+            self.fail(check, class, &missing, Some(LogIndex(entries)), message);
         }
-        Report { blocks, entries, root: self.head.root(), checkpoint: self.compared, findings: self.findings }
+        let Self { head, checkpoints: _, given, compared, newest, findings, broken: _ } = self;
+        let root = head.root();
+        Report { blocks, entries, root, checkpoint: newest, checkpoints: given, compared, findings }
     }
 
     fn missing(&mut self, expected: BlockNumber, found: &str) {
         let name = block_name(self.head.trust().epoch, expected);
         let message = format!("the block is missing: {found} comes next");
-        self.fail(FindingClass::Tampered, &name, Some(self.head.next_index()), message);
+        self.fail(Check::DenseBlocks, FindingClass::Tampered, &name, Some(self.head.next_index()), message);
     }
 
-    fn fail(&mut self, class: FindingClass, object: &str, entry: Option<LogIndex>, message: String) {
+    fn fail(&mut self, check: Check, class: FindingClass, object: &str, entry: Option<LogIndex>, message: String) {
         self.broken = true;
-        self.findings.push(Finding { class, object: object.to_owned(), entry, message });
+        self.findings.push(Finding::new(check, class, object, entry, message));
     }
 
     /// Compares the checkpoints whose size lies inside of the block: most end at a block's end, but none needs to.
@@ -187,35 +217,34 @@ impl Verifier {
             // A log of no entries has nothing to compare.
             if size > 0 && checkpoint.root != *root {
                 let message = format!("the root after {size} entries is not the one that {place} vouches for");
-                self.fail(FindingClass::Tampered, name, None, message);
+                self.fail(Check::CheckpointRoot, FindingClass::Tampered, name, None, message);
             }
-            self.compared = Some(size);
+            self.compared += 1;
+            self.newest = Some(size);
         }
     }
 }
 
-fn classify(error: &ChainError, before: &Head) -> (FindingClass, LogIndex) {
-    match error {
-        ChainError::Block(BlockError::EntryChanged { index } | BlockError::EntriesDamaged { index }) => {
-            (FindingClass::Tampered, *index)
-        }
-        ChainError::Block(BlockError::Format(_)) => (FindingClass::Unsupported, before.next_index()),
-        ChainError::Block(
-            BlockError::Header(_)
-            | BlockError::Limit { .. }
-            | BlockError::Pack(_)
-            | BlockError::Packing
-            | BlockError::Seal(_)
-            | BlockError::SealOfAnother,
-        )
-        | ChainError::Edge
-        | ChainError::Epoch { .. }
-        | ChainError::First { .. }
-        | ChainError::Introduction(_)
-        | ChainError::Number { .. }
-        | ChainError::Previous
-        | ChainError::Root
-        | ChainError::WriterUnknown(_)
-        | ChainError::WriterExpired(_) => (FindingClass::Tampered, before.next_index()),
-    }
+fn classify(error: &ChainError, before: &Head) -> (Check, FindingClass, LogIndex) {
+    use FindingClass::{Tampered, Unsupported};
+    let (check, class) = match error {
+        ChainError::Block(block) => match block {
+            BlockError::EntryChanged { index } => return (Check::LeafHashes, Tampered, *index),
+            BlockError::EntriesDamaged { index } => return (Check::EntryForm, Tampered, *index),
+            BlockError::Format(_) => (Check::UnknownForms, Unsupported),
+            BlockError::Header(_) => (Check::CanonicalHeader, Tampered),
+            BlockError::Limit { .. } => (Check::SizeLimits, Tampered),
+            BlockError::Numbers(_) => (Check::ContiguousIndices, Tampered),
+            BlockError::Packing | BlockError::Pack(_) => (Check::PackedDigest, Tampered),
+            BlockError::Seal(_) | BlockError::SealOfAnother => (Check::WriterSeal, Tampered),
+        },
+        ChainError::Edge | ChainError::Root => (Check::TreeRoot, Tampered),
+        ChainError::Epoch { .. } => (Check::OriginAndEpoch, Tampered),
+        ChainError::First { .. } => (Check::ContiguousIndices, Tampered),
+        ChainError::Introduction(_) => (Check::KeyEvents, Tampered),
+        ChainError::Number { .. } => (Check::DenseBlocks, Tampered),
+        ChainError::Previous => (Check::PreviousDigest, Tampered),
+        ChainError::WriterUnknown(_) | ChainError::WriterExpired(_) => (Check::WriterSeal, Tampered),
+    };
+    (check, class, before.next_index())
 }

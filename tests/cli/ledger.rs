@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 pub use crate::book::config_map;
 use crate::desk::{Desk, Run, run};
 
-const ORIGIN: &str = "miax.dev/ecm/test/0";
+pub const ORIGIN: &str = "miax.dev/ecm/test/0";
 
 /// A ledger of three blocks, one ConfigMap a file in `dump/`, with the ConfigMap that vouches for it.
-struct Archive {
-    desk: Desk,
-    key: String,
+pub struct Archive {
+    pub desk: Desk,
+    pub key: String,
 }
 
 impl Archive {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let desk = Desk::empty();
         std::fs::create_dir(desk.path("dump")).expect("directory");
         let key = NoteSigner::try_new(ORIGIN, &[1; 32]).expect("key");
@@ -52,7 +52,8 @@ impl Archive {
         Self { desk, key: key.verifier().to_string() }
     }
 
-    fn file(number: u64) -> String {
+    /// Where a block is.
+    pub fn file(number: u64) -> String {
         format!("dump/{}.yaml", block_name(0, miax::units::BlockNumber(number)))
     }
 
@@ -73,11 +74,12 @@ impl Archive {
 
     #[track_caller]
     fn check_found(&self, class: &str, entry: Option<u64>, part: &str) {
-        let report = self.verify(&["--key", &self.key]).expect_code(1).json();
+        let code = if class == "tampered" { 1 } else { 2 };
+        let report = self.verify(&["--key", &self.key]).expect_code(code).json();
         let first = &report["findings"][0];
         assert_eq!((first["class"].as_str(), first["entry"].as_u64()), (Some(class), entry), "{report}");
         assert!(first["message"].as_str().is_some_and(|m| m.contains(part)), "{report}");
-        assert_eq!(report["whole"], false);
+        assert_eq!((&report["whole"], &report["verdict"]), (&json!(false), &json!(class)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! What somebody can write who holds a writer's key and signs whatever they want: the seal is right, the rest is not.
 
 use miax::constitution::State;
-use miax::ledger::{BlockParts, Entry, Head, LogTrust, Writer, block_name, leaf_hash};
+use miax::ledger::{BlockParts, Check, Entry, Head, LogTrust, Writer, block_name, leaf_hash};
 use miax::store::replay;
 use miax::trust::{NoteSigner, canonical_json, sha256};
 use miax::units::{BlockNumber, UnixMillis, hex};
@@ -36,9 +36,15 @@ fn repacked(parts: &BlockParts, bundle: &[u8], leaves: &str) -> BlockParts {
     })
 }
 
-/// Asserts that the last block, changed so, is refused and its first entry named.
+/// Asserts that the last block, changed so, is refused, its first entry named, and the point that did not hold.
 #[track_caller]
-fn refuses(blocks: &Blocks, changed: BlockParts, part: &str) {
+fn refuses(blocks: &Blocks, check: Check, changed: BlockParts, part: &str) {
+    refuses_as(blocks, &[check], changed, part);
+}
+
+/// The same when it is one of several points.
+#[track_caller]
+fn refuses_as(blocks: &Blocks, checks: &[Check], changed: BlockParts, part: &str) {
     let mut blocks = blocks.clone();
     let (name, before) = blocks.pop().expect("a block");
     let first = serde_json::from_str::<Value>(&before.header).expect("json")["first"].as_u64();
@@ -47,6 +53,7 @@ fn refuses(blocks: &Blocks, changed: BlockParts, part: &str) {
     let finding = report.findings.first().expect("something is wrong");
     assert!(finding.message.contains(part), "{part}: {}", finding.message);
     assert_eq!(finding.entry.map(|e| e.0), first, "{}", finding.message);
+    assert!(finding.check.is_some_and(|c| checks.contains(&c)), "{:?}: {}", finding.check, finding.message);
 }
 
 #[test]
@@ -61,8 +68,13 @@ fn what_is_sealed_anew_without_a_change_verifies() {
 fn a_block_of_another_epoch_or_number_is_refused() {
     let (blocks, _) = log(&[3, 5]);
     let last = &blocks[1].1;
-    refuses(&blocks, resealed(last, |h| h["epoch"] = json!(1)), "of the epoch 1");
-    refuses(&blocks, resealed(last, |h| h["number"] = json!(2)), "block 2 stands where block 1 should");
+    refuses(&blocks, Check::OriginAndEpoch, resealed(last, |h| h["epoch"] = json!(1)), "of the epoch 1");
+    refuses(
+        &blocks,
+        Check::DenseBlocks,
+        resealed(last, |h| h["number"] = json!(2)),
+        "block 2 stands where block 1 should",
+    );
     let mut other = blocks.clone();
     other[1].0 = block_name(1, BlockNumber(1));
     assert!(verify(&other, Vec::new()).findings[0].message.contains("it stands where"));
@@ -81,7 +93,7 @@ fn a_header_has_one_spelling() {
         ("\"epoch\":0,", "", "missing field"),
     ] {
         assert!(last.header.contains(old), "{old}");
-        refuses(&blocks, sealed_as(last, last.header.replacen(old, new, 1), &json!(1)), part);
+        refuses(&blocks, Check::CanonicalHeader, sealed_as(last, last.header.replacen(old, new, 1), &json!(1)), part);
     }
 }
 
@@ -90,23 +102,23 @@ fn blocks_of_another_history_are_refused() {
     let (blocks, _) = log(&[3, 5]);
     let (other, _) = log_from(7, &[3, 5]);
     // The log's key and the writer are the same; only what came before differs.
-    refuses(&blocks, other[1].1.clone(), "does not continue the one before it");
+    refuses(&blocks, Check::PreviousDigest, other[1].1.clone(), "does not continue the one before it");
     let mut spliced = blocks[1].1.clone();
     spliced.entries.clone_from(&other[1].1.entries);
-    refuses(&blocks, spliced, "the entry was changed");
+    refuses(&blocks, Check::LeafHashes, spliced, "the entry was changed");
 }
 
 #[test]
 fn a_header_that_contradicts_itself_is_refused() {
     let (blocks, _) = log(&[3, 5]);
     let last = &blocks[1].1;
-    refuses(&blocks, resealed(last, |h| h["count"] = json!(6)), "contradict each other");
-    refuses(&blocks, resealed(last, |h| h["size"] = json!(10)), "contradict each other");
+    refuses(&blocks, Check::ContiguousIndices, resealed(last, |h| h["count"] = json!(6)), "contradict each other");
+    refuses(&blocks, Check::ContiguousIndices, resealed(last, |h| h["size"] = json!(10)), "contradict each other");
     let beyond = |h: &mut Value| {
         h["count"] = json!(253);
         h["size"] = json!(257);
     };
-    refuses(&blocks, resealed(last, beyond), "crosses a multiple of 256");
+    refuses(&blocks, Check::ContiguousIndices, resealed(last, beyond), "crosses a multiple of 256");
     let shifted = |h: &mut Value| {
         h["first"] = json!(5);
         h["size"] = json!(10);
@@ -115,13 +127,23 @@ fn a_header_that_contradicts_itself_is_refused() {
     let mut moved = blocks.clone();
     moved[1].1 = report_of_first;
     assert!(verify(&moved, Vec::new()).findings[0].message.contains("begins with entry 5, but entry 4"));
-    refuses(&blocks, resealed(last, |h| h["root"] = json!(sha256(b"x"))), "the root of the tree");
-    refuses(&blocks, resealed(last, |h| h["packed"] = json!(sha256(b"x"))), "packed bytes were changed");
-    refuses(&blocks, resealed(last, |h| h["leaves"] = json!("xx")), "leaves is not hex");
-    refuses(&blocks, resealed(last, |h| h["to"] = json!(1_000_001)), "had expired");
-    refuses(&blocks, resealed(last, |h| h["writer"] = json!("miax.dev/writer/b")), "never introduced");
+    refuses(&blocks, Check::TreeRoot, resealed(last, |h| h["root"] = json!(sha256(b"x"))), "the root of the tree");
+    refuses(
+        &blocks,
+        Check::PackedDigest,
+        resealed(last, |h| h["packed"] = json!(sha256(b"x"))),
+        "packed bytes were changed",
+    );
+    refuses(&blocks, Check::CanonicalHeader, resealed(last, |h| h["leaves"] = json!("xx")), "leaves is not hex");
+    refuses(&blocks, Check::WriterSeal, resealed(last, |h| h["to"] = json!(1_000_001)), "had expired");
+    refuses(
+        &blocks,
+        Check::WriterSeal,
+        resealed(last, |h| h["writer"] = json!("miax.dev/writer/b")),
+        "never introduced",
+    );
     let edge = BlockParts { edge: vec![0; 33], ..last.clone() };
-    refuses(&blocks, edge, "the edge of the tree");
+    refuses(&blocks, Check::TreeRoot, edge, "the edge of the tree");
 }
 
 #[test]
@@ -134,7 +156,7 @@ fn a_sealed_bomb_is_refused() {
     bombed[1].1 = bomb;
     assert!(!verify(&bombed, Vec::new()).is_whole());
     let large = BlockParts { entries: vec![0; 64 * 1024 + 1], ..last.clone() };
-    refuses(&blocks, large, "the packed size is 65537");
+    refuses(&blocks, Check::SizeLimits, large, "the packed size is 65537");
 }
 
 #[test]
@@ -147,7 +169,7 @@ fn lengths_of_entries_that_lie_are_refused() {
     for length in [0, first - 1, first + 1, bundle.len(), 0xffff] {
         let mut lied = bundle.clone();
         lied[..2].copy_from_slice(&u16::try_from(length).expect("short").to_be_bytes());
-        refuses(&blocks, repacked(last, &lied, &leaves), "entr");
+        refuses_as(&blocks, &[Check::LeafHashes, Check::EntryForm], repacked(last, &lied, &leaves), "entr");
     }
     // Bytes after the last entry, and half an entry at the end.
     for (changed, entry) in [([&bundle[..], b"\0"].concat(), 9), (bundle[..bundle.len() - 1].to_vec(), 8)] {

@@ -2,6 +2,7 @@
 
 use miax::api::GovernedKind;
 use miax::api::reason::Reason;
+use miax::ledger::Check;
 
 use crate::{files, root};
 
@@ -130,8 +131,10 @@ fn every_point_of_the_verifier_names_its_test() {
     let page = "docs/verify/checklist.md";
     assert_eq!(missing_tests(page), Vec::<String>::new());
     let text = std::fs::read_to_string(root().join(page)).expect(page);
-    let missing: Vec<u32> = (1..=25).filter(|n| !text.contains(&format!("\n| V{n} | "))).collect();
+    let row = |check: &Check| format!("\n| V{} | `{}` | ", check.point(), check.as_str());
+    let missing: Vec<&str> = Check::ALL.iter().filter(|c| !text.contains(&row(c))).map(|c| c.as_str()).collect();
     assert!(missing.is_empty(), "{page} says nothing of {missing:?}");
+    assert_eq!(Check::ALL.len(), 25, "the design has 25 points");
 }
 
 #[test]

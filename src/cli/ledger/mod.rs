@@ -1,6 +1,7 @@
-//! `miax ledger`: head, list, show, export, prove, pack, replay, unpack, verify. Whatever is shown was verified first; there is no
-//! unverified view.
+//! `miax ledger`: head, list, show, export, prove, pack, replay, unpack, verify, audit. Whatever is shown was verified first;
+//! there is no unverified view.
 
+mod audit;
 mod export;
 mod filter;
 mod list;
@@ -55,6 +56,8 @@ enum Action {
     Unpack(unpack::Arguments),
     /// Verify a dump, a pack or a proof offline: every byte, hash, seal, and what the entries mean.
     Verify(verify::Arguments),
+    /// Audit the ledger of the cluster or of a dump: every byte, and what became of each point that is checked.
+    Audit(audit::Arguments),
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
@@ -72,5 +75,6 @@ pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
         Action::Replay(arguments) => super::replay::run(&arguments),
         Action::Unpack(arguments) => unpack::run(&arguments),
         Action::Verify(arguments) => verify::run(&arguments),
+        Action::Audit(arguments) => audit::run(&arguments),
     }
 }

@@ -7,16 +7,17 @@ use serde_json::{Value, json};
 use crate::cli::dump::{Dump, read_file};
 use crate::cli::files::read_text;
 use crate::cli::output::{Answer, Failure, Format, Tone, paint, plain, print};
-use crate::cli::source::{Published, Trust, verify};
+use crate::cli::source::{Published, Trust, Verified, verify};
+use crate::cli::witnessed;
 use crate::constitution::Event;
 use crate::ledger::{
-    CheckpointError, ConsistencyText, Entry, EntryError, InclusionText, ProofError, ProofText, ProofTextError,
-    SignedCheckpoint, leaf_hash,
+    CheckpointError, ConsistencyText, Entry, EntryError, Finding, FindingClass, InclusionText, ProofError, ProofText,
+    ProofTextError, SignedCheckpoint, leaf_hash,
 };
-use crate::trust::NoteVerifier;
+use crate::trust::{NoteVerifier, Quorum};
 
 use super::pack;
-use super::report::{answer, report_text, report_value};
+use super::report::{answer, answer_of, checks_text, report_text, report_value};
 use super::told::Told;
 
 #[derive(Debug, clap::Args)]
@@ -27,7 +28,7 @@ use super::told::Told;
   miax ledger verify --proof 12.tlog-proof --entry 12.json --key KEY
   miax ledger verify --proof growth.txt --continues kept.txt --key KEY
 
-Exit codes: 0 whole or proven, 1 changed, not complete or not proven, 2 could not tell.")]
+Exit codes: 0 good or proven, 1 tampered with or not proven, 2 could not tell: incomplete, unwitnessed, unsupported, or unreadable.")]
 pub(super) struct Arguments {
     /// A directory, a tarball, a file of kubectl, or - for stdin; or a pack.
     #[arg(required_unless_present_any = ["proof", "pack"], conflicts_with_all = ["proof", "pack"])]
@@ -44,6 +45,9 @@ pub(super) struct Arguments {
     /// The older checkpoint that a proof of growth begins at.
     #[arg(long, value_name = "FILE", requires = "proof", conflicts_with = "entry")]
     continues: Option<PathBuf>,
+    /// Print a line for each of the 25 points of docs/verify/checklist.md too; JSON has them always.
+    #[arg(long)]
+    checks: bool,
     #[command(flatten)]
     trust: Trust,
     /// How to print.
@@ -65,7 +69,7 @@ enum Refusal {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    let Arguments { path, pack, proof, entry, continues, trust, output } = arguments;
+    let Arguments { path, pack, proof, entry, continues, checks, trust, output } = arguments;
     let pack = match (pack, path) {
         (Some(path), _) => Some(read_file(path)?),
         (None, Some(path)) => pack::read(path)?,
@@ -73,31 +77,71 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     };
     if let Some(bytes) = pack {
         let (origin, key) = trust.named()?;
-        let checked = pack::check(&bytes, &origin, &key);
+        let mut checked = pack::check(&bytes, &origin, &key);
+        if let Some(quorum) = trust.quorum()? {
+            checked.count_witnesses(&quorum);
+        }
         print(*output, &checked.value(), || checked.text())?;
         return Ok(answer(&checked.findings));
     }
     if let Some(path) = path {
         let (ledger, _) = verify(Dump::read(path)?, trust)?;
-        print(*output, &report_value(&ledger), || report_text(&ledger))?;
-        return Ok(answer(&ledger.report.findings));
+        return show(&ledger, *checks, *output);
     }
     let proof = proof.as_ref().ok_or_else(|| Failure::new("give a dump or --proof FILE"))?;
     let (origin, key) = trust.named()?;
-    let (value, text) = match check(proof, entry.as_deref(), continues.as_deref(), &origin, &key)? {
-        Ok(proven) => proven,
-        Err(refusal) => {
-            let text = format!("{}: {}: {refusal}", paint("not proven", Tone::Bad), proof.display());
-            (json!({"proven": false, "why": refusal.to_string()}), text)
-        }
+    let proven = match check(proof, entry.as_deref(), continues.as_deref(), &origin, &key)? {
+        Ok(proven) => proven.if_witnessed(trust.quorum()?.as_ref()),
+        Err(refusal) => Err((refusal.class(), refusal.to_string())),
     };
-    let answer = if value.get("proven") == Some(&Value::Bool(true)) { Answer::Yes } else { Answer::No };
-    print(*output, &value, || text)?;
-    Ok(answer)
+    match proven {
+        Ok(Proven { value, text, published: _ }) => {
+            print(*output, &value, || text)?;
+            Ok(Answer::Yes)
+        }
+        Err((class, why)) => {
+            let text = format!("{}: {}: {why}", paint("not proven", Tone::Bad), proof.display());
+            print(*output, &json!({"verdict": class.as_str(), "proven": false, "why": why}), || text)?;
+            Ok(answer_of(Some(class)))
+        }
+    }
 }
 
-/// What is proven, as data and in words.
-type Proven = (Value, String);
+/// Prints what a verification found.
+pub(super) fn show(ledger: &Verified, checks: bool, output: Format) -> Result<Answer, Failure> {
+    print(output, &report_value(ledger), || match checks {
+        true => format!("{}\n{}", checks_text(&ledger.checks), report_text(ledger)),
+        false => report_text(ledger),
+    })?;
+    Ok(answer(&ledger.report.findings))
+}
+
+impl Refusal {
+    /// What kind of trouble it is.
+    fn class(&self) -> FindingClass {
+        match self {
+            Self::Entry(EntryError::Format { .. }) => FindingClass::Unsupported,
+            Self::Checkpoint(_) | Self::Entry(_) | Self::Proof(_) | Self::Text(_) => FindingClass::Tampered,
+        }
+    }
+}
+
+/// What is proven, as data and in words, and by which checkpoint.
+struct Proven {
+    value: Value,
+    text: String,
+    published: Published,
+}
+
+impl Proven {
+    /// The same, when the witnesses that are asked for have seen its checkpoint.
+    fn if_witnessed(self, quorum: Option<&Quorum>) -> Result<Self, (FindingClass, String)> {
+        match quorum.and_then(|quorum| witnessed::check(quorum, Some(&self.published), "checkpoint")) {
+            None => Ok(self),
+            Some(Finding { class, message, .. }) => Err((class, message)),
+        }
+    }
+}
 
 fn check(
     proof: &Path,
@@ -143,11 +187,12 @@ fn check_inclusion(text: &InclusionText, bytes: &[u8], origin: &str, key: &NoteV
         },
     );
     let value = json!({
-        "proven": true, "index": index, "size": size, "origin": origin, "leaf": leaf_hash(bytes), "kind": kind,
+        "verdict": "good", "proven": true, "index": index, "size": size, "origin": origin, "leaf": leaf_hash(bytes), "kind": kind,
         "what": what,
     });
     let word = paint("proven", Tone::Good);
-    Ok((value, format!("{word}: entry {index} of {size} in the log {origin}\n{}", plain(&what))))
+    let text = format!("{word}: entry {index} of {size} in the log {origin}\n{}", plain(&what));
+    Ok(Proven { value, text, published: Published { note: checkpoint.clone(), signed } })
 }
 
 fn check_consistency(
@@ -160,7 +205,8 @@ fn check_consistency(
     let new = SignedCheckpoint::open(checkpoint, origin, key)?;
     proof.verify(old, &new)?;
     let (before, size) = (old.checkpoint().size, new.checkpoint().size);
-    let value = json!({"proven": true, "old": before, "size": size, "origin": origin});
+    let value = json!({"verdict": "good", "proven": true, "old": before, "size": size, "origin": origin});
     let word = paint("proven", Tone::Good);
-    Ok((value, format!("{word}: the log {origin} grew from {before} to {size} entries and changed nothing of before")))
+    let text = format!("{word}: the log {origin} grew from {before} to {size} entries and changed nothing of before");
+    Ok(Proven { value, text, published: Published { note: checkpoint.clone(), signed: new } })
 }

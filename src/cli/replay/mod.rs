@@ -130,14 +130,14 @@ fn charters(entries: &[Recorded]) -> Vec<Value> {
 }
 
 /// A writer that died leaves pieces without an adoption; the next one starts over at part 0.
-fn collect(pieces: &mut Vec<DocumentEvent>, piece: &DocumentEvent) {
+pub(super) fn collect(pieces: &mut Vec<DocumentEvent>, piece: &DocumentEvent) {
     if piece.part == 0 {
         pieces.clear();
     }
     pieces.push(piece.clone());
 }
 
-fn assemble(pieces: &[DocumentEvent]) -> Option<Value> {
+pub(super) fn assemble(pieces: &[DocumentEvent]) -> Option<Value> {
     let whole: String = pieces.iter().map(|p| p.piece.as_str()).collect();
     parse_json_strict(whole.as_bytes()).ok()
 }

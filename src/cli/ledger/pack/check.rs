@@ -8,13 +8,15 @@ use serde_json::{Value, json};
 
 use crate::cli::dump::read_file;
 use crate::cli::ledger::list::list_text;
-use crate::cli::ledger::report::finding_line;
+use crate::cli::ledger::report::{finding_line, finding_value, verdict};
 use crate::cli::ledger::told::entry_value;
 use crate::cli::output::{Failure, Tone, paint, plain};
+use crate::cli::source::Published;
+use crate::cli::witnessed;
 use crate::constitution::{Event, EventError, SignerRef};
-use crate::ledger::{Entry, EntryError, Finding, FindingClass, InclusionProof, SignedCheckpoint, leaf_hash};
+use crate::ledger::{Check, Entry, EntryError, Finding, FindingClass, InclusionProof, SignedCheckpoint, leaf_hash};
 use crate::store::Recorded;
-use crate::trust::{NoteVerifier, read_canonical};
+use crate::trust::{NoteVerifier, Quorum, read_canonical};
 use crate::units::{Digest, LogIndex};
 
 use super::choose::{ProvenCharter, charters, check_document, choose, missing_charters};
@@ -22,6 +24,10 @@ use super::{FORMAT, Pack, Proven};
 
 /// What a file that is a pack begins with: canonical JSON sorts its keys.
 const BEGIN: &[u8] = b"{\"about\":";
+
+/// The points that a pack touches most: a proof is bound to a signed root, and what is signed inside of entries verifies.
+const PROVEN: Option<Check> = Some(Check::CheckpointRoot);
+const SIGNED: Option<Check> = Some(Check::EmbeddedSignatures);
 
 /// What the check of a pack found.
 #[derive(Default)]
@@ -32,6 +38,7 @@ pub(in super::super) struct Checked {
     entries: Vec<Recorded>,
     charters: Vec<ProvenCharter>,
     signers: Option<Vec<SignerRef>>,
+    published: Option<Published>,
     pub(in super::super) findings: Vec<Finding>,
 }
 
@@ -53,11 +60,18 @@ pub(in super::super) fn check(bytes: &[u8], origin: &str, key: &NoteVerifier) ->
     let signed = match SignedCheckpoint::open(&checkpoint, origin, key) {
         Ok(signed) => signed,
         Err(error) => {
-            checked.fail(FindingClass::Tampered, "checkpoint", None, error.to_string());
+            checked.fail(
+                Some(Check::CheckpointSignatures),
+                FindingClass::Tampered,
+                "checkpoint",
+                None,
+                error.to_string(),
+            );
             return checked;
         }
     };
     checked.size = signed.checkpoint().size;
+    checked.published = Some(Published { note: checkpoint, signed: signed.clone() });
     entries.iter().for_each(|entry| checked.take(entry, &signed));
     // What does not hold alone must not be used to explain the rest.
     if !checked.findings.is_empty() {
@@ -66,46 +80,61 @@ pub(in super::super) fn check(bytes: &[u8], origin: &str, key: &NoteVerifier) ->
     let chosen: Vec<LogIndex> = choose(&about, &checked.entries).iter().map(|r| r.index).collect();
     let strangers: Vec<LogIndex> = checked.entries.iter().map(|r| r.index).filter(|i| !chosen.contains(i)).collect();
     for index in strangers {
-        checked.fail(FindingClass::Tampered, "pack", Some(index), format!("the entry is not about {about}"));
+        checked.fail(None, FindingClass::Tampered, "pack", Some(index), format!("the entry is not about {about}"));
     }
     if chosen.is_empty() {
-        checked.fail(FindingClass::Incomplete, "pack", None, format!("no entry is about {about}"));
+        checked.fail(None, FindingClass::Incomplete, "pack", None, format!("no entry is about {about}"));
     }
     match charters(&checked.entries) {
         Ok(charters) => checked.charters = charters,
-        Err((index, what)) => checked.fail(FindingClass::Tampered, "charter", Some(index), what),
+        Err((index, what)) => checked.fail(SIGNED, FindingClass::Tampered, "charter", Some(index), what),
     }
     for (index, charter) in missing_charters(&checked.entries, &checked.charters) {
         let message = format!("the entry names charter version {}, whose text is not here", charter.version);
-        checked.fail(FindingClass::Incomplete, "charter", Some(index), message);
+        checked.fail(SIGNED, FindingClass::Incomplete, "charter", Some(index), message);
     }
     if let Some(document) = document {
         match check_document(&about, &document, &checked.entries, &checked.charters) {
             Ok(signers) => checked.signers = Some(signers),
-            Err((index, what)) => checked.fail(FindingClass::Tampered, "document", index, what),
+            Err((index, what)) => checked.fail(SIGNED, FindingClass::Tampered, "document", index, what),
         }
     }
     checked
 }
 
 impl Checked {
-    fn fail(&mut self, class: FindingClass, object: &str, entry: Option<LogIndex>, message: String) {
-        self.findings.push(Finding { class, object: object.to_owned(), entry, message });
+    /// Counts the witnesses of its checkpoint.
+    pub(in super::super) fn count_witnesses(&mut self, quorum: &Quorum) {
+        self.findings.extend(witnessed::check(quorum, self.published.as_ref(), "checkpoint"));
+    }
+
+    fn fail(
+        &mut self,
+        check: Option<Check>,
+        class: FindingClass,
+        object: &str,
+        entry: Option<LogIndex>,
+        message: String,
+    ) {
+        self.findings.push(Finding { check, class, object: object.to_owned(), entry, message });
     }
 
     fn parse(&mut self, bytes: &[u8]) -> Option<Pack> {
         let Some(value) = read_canonical(bytes.strip_suffix(b"\n").unwrap_or(bytes)) else {
             let message = "it is not canonical JSON: it was changed, cut or formatted anew".to_owned();
-            self.fail(FindingClass::Tampered, "pack", None, message);
+            self.fail(Some(Check::EntryForm), FindingClass::Tampered, "pack", None, message);
             return None;
         };
         let format = value.get("format").and_then(Value::as_str).unwrap_or_default();
         if format != FORMAT {
             let message = format!("it has the form `{format}`; this version of miax reads {FORMAT}");
-            self.fail(FindingClass::Unsupported, "pack", None, message);
+            self.fail(Some(Check::UnknownForms), FindingClass::Unsupported, "pack", None, message);
             return None;
         }
-        serde_json::from_value(value).map_err(|e| self.fail(FindingClass::Tampered, "pack", None, e.to_string())).ok()
+        let wrong = |e: serde_json::Error| {
+            self.fail(Some(Check::EntryForm), FindingClass::Tampered, "pack", None, e.to_string());
+        };
+        serde_json::from_value(value).map_err(wrong).ok()
     }
 
     /// Checks an entry by its proof and reads it.
@@ -113,29 +142,29 @@ impl Checked {
         let Proven { index, entry, proof } = proven;
         if self.entries.last().is_some_and(|before| before.index >= *index) {
             let message = "the entry stands twice or not in the order of the log".to_owned();
-            return self.fail(FindingClass::Tampered, "pack", Some(*index), message);
+            return self.fail(Some(Check::ContiguousIndices), FindingClass::Tampered, "pack", Some(*index), message);
         }
         let hash = |text: &String| STANDARD.decode(text).ok().and_then(|b| b.try_into().ok()).map(Digest);
         let Some(hashes) = proof.iter().map(hash).collect::<Option<Vec<Digest>>>() else {
             let message = "its proof holds something that is not a hash".to_owned();
-            return self.fail(FindingClass::Tampered, "pack", Some(*index), message);
+            return self.fail(PROVEN, FindingClass::Tampered, "pack", Some(*index), message);
         };
         let leaf = leaf_hash(entry.as_bytes());
         if let Err(error) = (InclusionProof { index: *index, hashes }).verify(&leaf, signed) {
-            return self.fail(FindingClass::Tampered, "pack", Some(*index), error.to_string());
+            return self.fail(PROVEN, FindingClass::Tampered, "pack", Some(*index), error.to_string());
         }
         match recorded(*index, entry) {
             Ok(recorded) => self.entries.push(recorded),
-            Err((class, message)) => self.fail(class, "pack", Some(*index), message),
+            Err((check, class, message)) => self.fail(Some(check), class, "pack", Some(*index), message),
         }
     }
 
     /// The result as data.
     pub(in super::super) fn value(&self) -> Value {
-        let Self { about, origin, size, entries, charters, signers, findings } = self;
-        let finding = |f: &Finding| json!({"class": f.class.as_str(), "object": f.object, "entry": f.entry, "message": f.message});
+        let Self { about, origin, size, entries, charters, signers, published: _, findings } = self;
         let charter = |c: &ProvenCharter| json!({"version": c.reference.version, "digest": c.reference.digest, "adopted": c.adopted});
         json!({
+            "verdict": verdict(findings),
             "whole": findings.is_empty(),
             "about": about,
             "origin": origin,
@@ -143,16 +172,16 @@ impl Checked {
             "entries": entries.iter().map(entry_value).collect::<Vec<_>>(),
             "charters": charters.iter().map(charter).collect::<Vec<_>>(),
             "signers": signers,
-            "findings": findings.iter().map(finding).collect::<Vec<_>>(),
+            "findings": findings.iter().map(finding_value).collect::<Vec<_>>(),
         })
     }
 
     /// The result in words.
     pub(in super::super) fn text(&self) -> String {
-        let Self { about, origin, size, entries, charters, signers, findings } = self;
+        let Self { about, origin, size, entries, charters, signers, published: _, findings } = self;
         if !findings.is_empty() {
             let mut lines: Vec<String> = findings.iter().map(finding_line).collect();
-            lines.push(format!("{}: the pack proves nothing", paint("not whole", Tone::Bad)));
+            lines.push(format!("{}: the pack proves nothing", paint(verdict(findings), Tone::Bad)));
             return lines.join("\n");
         }
         let rows: Vec<&Recorded> = entries.iter().collect();
@@ -178,17 +207,19 @@ impl Checked {
     }
 }
 
-fn recorded(index: LogIndex, entry: &str) -> Result<Recorded, (FindingClass, String)> {
+fn recorded(index: LogIndex, entry: &str) -> Result<Recorded, (Check, FindingClass, String)> {
+    let newer = |what: String| (Check::UnknownForms, FindingClass::Unsupported, what);
+    let wrong = |what: String| (Check::EntryForm, FindingClass::Tampered, what);
     let Entry { kind, time, writer, fields } = Entry::decode(entry.as_bytes()).map_err(|e| match e {
-        EntryError::Format { .. } => (FindingClass::Unsupported, e.to_string()),
+        EntryError::Format { .. } => newer(e.to_string()),
         EntryError::FieldReserved(_)
         | EntryError::NotCanonical
         | EntryError::Unreadable(_)
-        | EntryError::TooLarge { .. } => (FindingClass::Tampered, e.to_string()),
+        | EntryError::TooLarge { .. } => wrong(e.to_string()),
     })?;
     let event = Event::read(&kind, fields).map_err(|e| match e {
-        EventError::Kind(_) => (FindingClass::Unsupported, e.to_string()),
-        EventError::Fields { .. } => (FindingClass::Tampered, e.to_string()),
+        EventError::Kind(_) => newer(e.to_string()),
+        EventError::Fields { .. } => wrong(e.to_string()),
     })?;
     Ok(Recorded { index, time, writer, event })
 }
