@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::trust::{NoteError, NoteSigner, NoteVerifier, open_note};
+use crate::trust::{NoteError, NoteSigner, NoteVerifier, WitnessKey, open_note};
 use crate::units::Digest;
 
 /// Size and root of the log at some moment.
@@ -17,8 +17,8 @@ pub struct Checkpoint {
     pub root: Digest,
 }
 
-/// A checkpoint that the log's key signed: what proofs are checked against. The only constructor is
-/// [`SignedCheckpoint::open`].
+/// A checkpoint that the log's key signed, or that a witness cosigned: what proofs are checked against. Its constructors check
+/// the signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedCheckpoint(Checkpoint);
 
@@ -36,6 +36,15 @@ pub enum CheckpointError {
     Origin(String),
 }
 
+/// What is made of lines after the third.
+#[derive(Clone, Copy)]
+enum Extensions {
+    /// Our own log writes none: nobody could check them.
+    Refused,
+    /// Other logs may write them; they mean nothing to a witness.
+    Ignored,
+}
+
 impl Checkpoint {
     /// The signed note.
     ///
@@ -50,12 +59,21 @@ impl Checkpoint {
     /// # Errors
     /// Every variant of [`CheckpointError`].
     pub fn open(note: &str, origin: &str, key: &NoteVerifier) -> Result<Self, CheckpointError> {
-        let text = open_note(note, key)?;
+        Self::read(open_note(note, key)?, origin, Extensions::Refused)
+    }
+
+    fn read(text: &str, origin: &str, extensions: Extensions) -> Result<Self, CheckpointError> {
         let mut lines = text.lines();
-        let (Some(found), Some(size), Some(root), None) = (lines.next(), lines.next(), lines.next(), lines.next())
-        else {
+        let (Some(found), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else {
             return Err(CheckpointError::Malformed);
         };
+        let fits = match extensions {
+            Extensions::Refused => lines.next().is_none(),
+            Extensions::Ignored => lines.all(|line| !line.is_empty()),
+        };
+        if !fits {
+            return Err(CheckpointError::Malformed);
+        }
         if found != origin {
             return Err(CheckpointError::Origin(found.to_owned()));
         }
@@ -79,6 +97,22 @@ impl SignedCheckpoint {
     /// Those of [`Checkpoint::open`].
     pub fn open(note: &str, origin: &str, key: &NoteVerifier) -> Result<Self, CheckpointError> {
         Checkpoint::open(note, origin, key).map(Self)
+    }
+
+    /// Opens a checkpoint of any log, for a witness: it may have extension lines, which are not empty and are not read.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::open`].
+    pub fn open_extended(note: &str, origin: &str, key: &NoteVerifier) -> Result<Self, CheckpointError> {
+        Checkpoint::read(open_note(note, key)?, origin, Extensions::Ignored).map(Self)
+    }
+
+    /// Opens a checkpoint of any log that this witness cosigned; whether the log signed it, the witness checked.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::open`].
+    pub fn open_cosigned(note: &str, origin: &str, witness: &WitnessKey) -> Result<Self, CheckpointError> {
+        Checkpoint::read(witness.open(note)?, origin, Extensions::Ignored).map(Self)
     }
 
     /// What was signed.
@@ -105,5 +139,22 @@ mod tests {
             let note = key.sign(text).expect("signs");
             assert_eq!(open(&note, "miax.dev/ecm/c/0"), Err(CheckpointError::Malformed), "{text}");
         }
+    }
+
+    #[test]
+    fn a_witness_reads_checkpoints_with_extension_lines_and_our_log_has_none() {
+        let key = NoteSigner::try_new("log", &[1; 32]).expect("name");
+        let root = STANDARD.encode([9; 32]);
+        let check = |text: String, strict: bool, extended: bool| {
+            let note = key.sign(&text).expect("signs");
+            assert_eq!(SignedCheckpoint::open(&note, "log", &key.verifier()).is_ok(), strict, "{text}");
+            assert_eq!(SignedCheckpoint::open_extended(&note, "log", &key.verifier()).is_ok(), extended, "{text}");
+        };
+        check(format!("log\n7\n{root}\n"), true, true);
+        check(format!("log\n7\n{root}\nmore\n"), false, true);
+        check(format!("log\n7\n{root}\n\nmore\n"), false, false);
+        check(format!("log\n7\n{root}\n\n"), false, false);
+        check("log\n7\n".to_owned(), false, false);
+        check(format!("log\n07\n{root}\nmore\n"), false, false);
     }
 }

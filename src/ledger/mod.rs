@@ -25,4 +25,4 @@ pub use proof::{ConsistencyProof, HashTree, InclusionProof, ProofError};
 pub use proof_text::{ConsistencyText, InclusionText, ProofText, ProofTextError};
 pub use tree::{CompactRange, leaf_hash};
 pub use verify::{Finding, FindingClass, Report, Verifier};
-pub use witness::{AddCheckpoint, Candidate, Refusal};
+pub use witness::{AddCheckpoint, Candidate, Consistent, Cosigned, KnownLog, Refusal};

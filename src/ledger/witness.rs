@@ -4,8 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::trust::{NoteError, NoteVerifier};
-use crate::units::Digest;
+use crate::trust::{Cosigner, NoteError, NoteVerifier, open_note};
+use crate::units::{Digest, UnixSeconds};
 
 use super::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 use super::proof::{ConsistencyProof, ProofError};
@@ -24,11 +24,37 @@ pub struct AddCheckpoint {
     pub note: String,
 }
 
+/// A log whose checkpoints a witness cosigns: its origin, and a key that signs them. A log that changes its key has two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownLog {
+    /// First line of its checkpoints.
+    pub origin: String,
+    /// Its key.
+    pub key: NoteVerifier,
+}
+
 /// A request whose checkpoint a known key of its log signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     proof: ConsistencyProof,
     signed: SignedCheckpoint,
+    text: String,
+    note: String,
+}
+
+/// A checkpoint that continues the last one that was cosigned. The only constructor is [`Candidate::decide`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consistent(Candidate);
+
+/// A checkpoint that was cosigned, with the log's signature and the witness's, and no other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cosigned {
+    /// What was cosigned.
+    pub signed: SignedCheckpoint,
+    /// The note.
+    pub note: String,
+    /// The witness's signature line: the last one of the note.
+    pub line: String,
 }
 
 /// Why a witness does not cosign.
@@ -82,6 +108,27 @@ impl Refusal {
     }
 }
 
+impl std::str::FromStr for KnownLog {
+    type Err = NoteError;
+
+    /// Reads a verifier key that is named by the log's origin, or `ORIGIN=KEY` for a log whose key has another name.
+    ///
+    /// # Errors
+    /// [`NoteError::Key`], [`NoteError::Name`].
+    fn from_str(text: &str) -> Result<Self, NoteError> {
+        // The key's hash covers its name: of the two readings of a name with an equals sign only one is a key.
+        if let Ok(key) = text.parse::<NoteVerifier>() {
+            return Ok(Self { origin: key.name().to_owned(), key });
+        }
+        let (origin, key) = text.rsplit_once('=').unwrap_or(("", text));
+        let key: NoteVerifier = key.parse()?;
+        match origin.is_empty() || origin.contains(char::is_control) {
+            true => Err(NoteError::Key(text.to_owned())),
+            false => Ok(Self { origin: origin.to_owned(), key }),
+        }
+    }
+}
+
 impl AddCheckpoint {
     /// The request's body.
     #[must_use]
@@ -106,20 +153,25 @@ impl AddCheckpoint {
         Ok(Self { proof: ConsistencyProof { old, hashes }, note: note.to_owned() })
     }
 
-    /// Checks who signed the checkpoint; `keys` are those of all logs that are known, named by their origins.
+    /// Checks who signed the checkpoint; `logs` are all that are known.
     ///
     /// # Errors
     /// [`Refusal::Malformed`], [`Refusal::UnknownLog`], [`Refusal::Unsigned`], [`Refusal::OldBeyond`].
-    pub fn check(self, keys: &[NoteVerifier]) -> Result<Candidate, Refusal> {
+    pub fn check(self, logs: &[KnownLog]) -> Result<Candidate, Refusal> {
         let Self { proof, note } = self;
         let origin = Checkpoint::claimed_origin(&note).ok_or(Refusal::Malformed)?;
         let mut why = Refusal::UnknownLog(origin.to_owned());
-        for key in keys.iter().filter(|key| key.name() == origin) {
-            match SignedCheckpoint::open(&note, origin, key) {
+        for KnownLog { origin, key } in logs.iter().filter(|log| log.origin == origin) {
+            match SignedCheckpoint::open_extended(&note, origin, key) {
                 Ok(signed) if proof.old > signed.checkpoint().size => {
                     return Err(Refusal::OldBeyond { old: proof.old, size: signed.checkpoint().size });
                 }
-                Ok(signed) => return Ok(Candidate { proof, signed }),
+                Ok(signed) => {
+                    let text = open_note(&note, key).map_err(Refusal::Unsigned)?.to_owned();
+                    // Lines of others are not ours to keep: anybody can add 64 KiB of them.
+                    let note = key.without_others(&note).map_err(Refusal::Unsigned)?;
+                    return Ok(Candidate { proof, signed, text, note });
+                }
                 Err(CheckpointError::Note(NoteError::Malformed) | CheckpointError::Malformed) => {
                     return Err(Refusal::Malformed);
                 }
@@ -139,12 +191,18 @@ impl Candidate {
         &self.signed
     }
 
+    /// The checkpoint's note, with the signature of the log alone.
+    #[must_use]
+    pub fn note(&self) -> &str {
+        &self.note
+    }
+
     /// Whether it may be cosigned after `known`, the last one of this log that was; `None` when none was.
     ///
     /// # Errors
     /// [`Refusal::Conflict`], [`Refusal::Forked`], [`Refusal::Inconsistent`].
-    pub fn decide(&self, known: Option<&SignedCheckpoint>) -> Result<(), Refusal> {
-        let Self { proof, signed } = self;
+    pub fn decide(self, known: Option<&SignedCheckpoint>) -> Result<Consistent, Refusal> {
+        let Self { proof, signed, text: _, note: _ } = &self;
         let new = signed.checkpoint();
         let size = known.map_or(0, |known| known.checkpoint().size);
         if proof.old != size {
@@ -156,10 +214,23 @@ impl Candidate {
             return Err(Refusal::Forked { size });
         }
         match known {
-            Some(known) => proof.verify(known, signed).map_err(Refusal::Inconsistent),
-            None if proof.hashes.is_empty() => Ok(()),
-            None => Err(Refusal::Inconsistent(ProofError::Length { found: proof.hashes.len(), expected: 0 })),
+            Some(known) => proof.verify(known, signed).map_err(Refusal::Inconsistent)?,
+            None if proof.hashes.is_empty() => {}
+            None => return Err(Refusal::Inconsistent(ProofError::Length { found: proof.hashes.len(), expected: 0 })),
         }
+        Ok(Consistent(self))
+    }
+}
+
+impl Consistent {
+    /// Cosigns it, as of now. What is returned must be kept before anybody is told.
+    ///
+    /// # Errors
+    /// Those of [`Cosigner::cosign`].
+    pub fn cosign(self, cosigner: &Cosigner, now: UnixSeconds) -> Result<Cosigned, NoteError> {
+        let Self(Candidate { proof: _, signed, text, note }) = self;
+        let line = cosigner.cosign(&text, now)?;
+        Ok(Cosigned { signed, note: format!("{note}{line}"), line })
     }
 }
 
@@ -194,10 +265,13 @@ mod tests {
         SignedCheckpoint::open(&note(tree, size), LOG, &log(1).verifier()).expect("opens")
     }
 
+    fn logs() -> Vec<KnownLog> {
+        [2, 1].map(|seed| KnownLog { origin: LOG.into(), key: log(seed).verifier() }).into()
+    }
+
     fn answer(request: &str, known: Option<&SignedCheckpoint>) -> u16 {
-        let keys = [log(2).verifier(), log(1).verifier()];
-        let decided = AddCheckpoint::parse(request).and_then(|r| r.check(&keys)).and_then(|c| c.decide(known));
-        decided.map_or_else(|refusal| refusal.http_code(), |()| 200)
+        let decided = AddCheckpoint::parse(request).and_then(|r| r.check(&logs())).and_then(|c| c.decide(known));
+        decided.map_or_else(|refusal| refusal.http_code(), |_| 200)
     }
 
     #[test]
@@ -252,9 +326,39 @@ mod tests {
     #[test]
     fn the_last_one_that_was_cosigned_is_told() {
         let ours = tree("a");
-        let candidate = asked(&ours, 5, 12).check(&[log(1).verifier()]).expect("signed");
-        assert_eq!(candidate.decide(Some(&known(&ours, 7))), Err(Refusal::Conflict { size: 7 }));
+        let candidate = asked(&ours, 5, 12).check(&logs()).expect("signed");
         assert_eq!(candidate.signed().checkpoint().size, 12);
+        assert_eq!(candidate.decide(Some(&known(&ours, 7))), Err(Refusal::Conflict { size: 7 }));
+    }
+
+    #[test]
+    fn what_is_cosigned_holds_two_signatures_and_is_what_the_next_request_continues() {
+        let ours = tree("a");
+        let seed = crate::trust::SigningKey::from_ed25519_seed(&[5; 32]);
+        let witness = Cosigner::try_new("witness.example/w1", &seed).expect("name").expect("Ed25519");
+        let mut request = asked(&ours, 0, 7);
+        let stranger = NoteSigner::try_new("stranger", &[8; 32]).expect("name");
+        let (text, _) = request.note.split_once("\n\n").expect("a note");
+        let theirs = stranger.sign(&format!("{text}\n")).expect("signed");
+        request.note.push_str(theirs.rsplit_once("\n\n").expect("a note").1);
+        let cosigned = request.check(&logs()).and_then(|c| c.decide(None)).expect("continues nothing");
+        let Cosigned { signed, note, line } = cosigned.cosign(&witness, UnixSeconds::new(9)).expect("cosigned");
+        assert!(note.ends_with(&line) && !note.contains("stranger"), "{note}");
+        assert_eq!(SignedCheckpoint::open(&note, LOG, &log(1).verifier()).as_ref(), Ok(&signed));
+        let kept = SignedCheckpoint::open_cosigned(&note, LOG, &witness.verifier()).expect("its own");
+        assert!(asked(&ours, 7, 12).check(&logs()).and_then(|c| c.decide(Some(&kept))).is_ok());
+    }
+
+    #[test]
+    fn a_log_is_named_by_its_key_or_before_it() {
+        let key = log(1).verifier();
+        let read = |text: &str| text.parse::<KnownLog>().map(|log| (log.origin, log.key));
+        assert_eq!(read(&key.to_string()), Ok((LOG.into(), key.clone())));
+        assert_eq!(read(&format!("go.sum database tree={key}")), Ok(("go.sum database tree".into(), key.clone())));
+        assert_eq!(read(&format!("a=b={key}")), Ok(("a=b".into(), key.clone())));
+        for wrong in [format!("={key}"), format!("a\nb={key}"), "a".into(), String::new()] {
+            assert!(matches!(read(&wrong), Err(NoteError::Key(_))), "{wrong}");
+        }
     }
 
     #[test]

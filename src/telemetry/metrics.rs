@@ -245,12 +245,16 @@ impl Metrics {
     /// Name, type and help of every metric, for the reference page.
     #[must_use]
     pub fn catalogue(&self) -> Vec<(String, String, String)> {
-        let families = self.registry.gather();
-        let row = |f: &prometheus::proto::MetricFamily| {
-            (f.name().to_owned(), format!("{:?}", f.get_field_type()).to_lowercase(), f.help().to_owned())
-        };
-        families.iter().map(row).collect()
+        catalogue(&self.registry)
     }
+}
+
+/// Name, type and help of every metric of a registry.
+pub(super) fn catalogue(registry: &Registry) -> Vec<(String, String, String)> {
+    let row = |f: &prometheus::proto::MetricFamily| {
+        (f.name().to_owned(), format!("{:?}", f.get_field_type()).to_lowercase(), f.help().to_owned())
+    };
+    registry.gather().iter().map(row).collect()
 }
 
 /// Values of the label `decision`.

@@ -5,7 +5,9 @@
 mod logging;
 mod metrics;
 mod probes;
+mod witness;
 
 pub use logging::init_logging;
 pub use metrics::{LedgerNumbers, Metrics, MetricsError};
 pub use probes::{Readiness, probes};
+pub use witness::WitnessMetrics;

@@ -129,6 +129,15 @@ impl WitnessKey {
         Ok(latest)
     }
 
+    /// Opens a note: gives its text when this witness cosigned it.
+    ///
+    /// # Errors
+    /// [`NoteError::Malformed`], [`NoteError::Unsigned`], [`NoteError::Wrong`].
+    pub fn open<'a>(&self, note: &'a str) -> Result<&'a str, NoteError> {
+        self.cosigned(note)?.ok_or_else(|| NoteError::Unsigned(self.name.clone()))?;
+        Ok(Note::split(note)?.text)
+    }
+
     fn verify(&self, text: &str, blob: &[u8]) -> Option<UnixSeconds> {
         let (time, signature) = blob.get(4..)?.split_first_chunk::<8>()?;
         let time = u64::from_be_bytes(*time);
@@ -254,6 +263,8 @@ mod tests {
         assert_eq!(key.cosigned(&format!("{TEXT}\n{}", LINES.replace("rBmwP", "rBmwO"))), wrong);
         let renamed = format!("{TEXT}\n{}", LINES.replace("witness.example/w1", "witness.example/w2"));
         assert_eq!(key.cosigned(&renamed), Ok(None), "a line of nobody that is known is ignored");
+        assert_eq!(key.open(&renamed), Err(NoteError::Unsigned("witness.example/w1".into())));
+        assert_eq!(key.open(&format!("{TEXT}\n{LINES}")), Ok(TEXT));
         // The same secret as a log's key has another hash: neither kind passes for the other.
         let log = NoteSigner::try_new("witness.example/w1", &[5; 32]).expect("name");
         assert_eq!(key.cosigned(&log.sign(TEXT).expect("signed")), Ok(None));

@@ -110,6 +110,18 @@ impl NoteVerifier {
         &self.name
     }
 
+    /// The note with this key's signature alone: what others wrote below it is left out.
+    ///
+    /// # Errors
+    /// [`NoteError::Malformed`], [`NoteError::Unsigned`], [`NoteError::Wrong`].
+    pub fn without_others(&self, note: &str) -> Result<String, NoteError> {
+        let text = open_note(note, self)?;
+        let lines = Note::split(note)?;
+        // Every line of this key was verified; one is enough.
+        let blob = lines.of(&self.name, &self.hash).next().ok_or_else(|| NoteError::Unsigned(self.name.clone()))?;
+        Ok(format!("{text}\n{}", signature_line(&self.name, blob)))
+    }
+
     fn verify(&self, text: &str, blob: &[u8]) -> bool {
         let signature = blob.get(4..).and_then(|bytes| ed25519_dalek::Signature::from_slice(bytes).ok());
         signature.is_some_and(|s| self.key.verify_strict(text.as_bytes(), &s).is_ok())
@@ -234,6 +246,10 @@ mod tests {
         assert_eq!(open_note(&note, &other.verifier()), Err(NoteError::Unsigned("miax.dev/b".into())));
         assert_eq!(open_note("hello\n", &signer.verifier()), Err(NoteError::Malformed));
         assert_eq!(signer.sign("hello"), Err(NoteError::Malformed));
+        let both =
+            format!("{note}{}", other.sign("hello\n\nworld\n").expect("signed").split_at("hello\n\nworld\n\n".len()).1);
+        assert_eq!(open_note(&both, &other.verifier()), Ok("hello\n\nworld\n"));
+        assert_eq!(signer.verifier().without_others(&both), Ok(note));
         assert!(NoteSigner::try_new("a b", &[7; 32]).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use miax::api::GovernedKind;
 use miax::api::reason::{Reason, ReasonClass};
-use miax::telemetry::Metrics;
+use miax::telemetry::{Metrics, WitnessMetrics};
 use miax::trust::to_yaml;
 
 use crate::root;
@@ -77,9 +77,13 @@ fn the_page_of_metrics_is_that_of_the_registry() {
         Served on the probes' port under `/metrics`. Labels come from closed lists only.\n\n\
         | Metric | Type | Meaning |\n|---|---|---|\n"
         .to_owned();
-    for (name, kind, help) in Metrics::try_new().expect("metrics").catalogue() {
-        writeln!(page, "| `{name}` | {kind} | {help} |").expect("written");
-    }
+    let row = |(name, kind, help)| format!("| `{name}` | {kind} | {help} |\n");
+    page.extend(Metrics::try_new().expect("metrics").catalogue().into_iter().map(row));
+    page.push_str(
+        "\n## Of a witness\n\nServed by `miax ledger witness` where it listens.\n\n\
+        | Metric | Type | Meaning |\n|---|---|---|\n",
+    );
+    page.extend(WitnessMetrics::try_new().expect("metrics").catalogue().into_iter().map(row));
     check("docs/reference/metrics.md", &page);
 }
 

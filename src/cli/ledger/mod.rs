@@ -1,5 +1,4 @@
-//! `miax ledger`: head, list, show, export, prove, pack, replay, unpack, verify, audit. Whatever is shown was verified first;
-//! there is no unverified view.
+//! `miax ledger`: one module for each of its commands. Whatever is shown was verified first; there is no unverified view.
 
 mod audit;
 mod export;
@@ -12,6 +11,8 @@ mod show;
 mod told;
 mod unpack;
 mod verify;
+#[cfg(feature = "operator")]
+mod witness;
 
 use super::output::{Answer, Failure, print};
 use super::source::Source;
@@ -58,6 +59,9 @@ enum Action {
     Verify(verify::Arguments),
     /// Audit the ledger of the cluster or of a dump: every byte, and what became of each point that is checked.
     Audit(audit::Arguments),
+    /// Cosign the checkpoints of logs that never contradict themselves: a witness, for other clusters' ledgers.
+    #[cfg(feature = "operator")]
+    Witness(witness::Arguments),
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
@@ -76,5 +80,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
         Action::Unpack(arguments) => unpack::run(&arguments),
         Action::Verify(arguments) => verify::run(&arguments),
         Action::Audit(arguments) => audit::run(&arguments),
+        #[cfg(feature = "operator")]
+        Action::Witness(arguments) => witness::run(&arguments),
     }
 }

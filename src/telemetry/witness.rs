@@ -1,0 +1,87 @@
+//! Metrics of a witness server. It serves other people's logs, so no origin becomes a label.
+
+use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder, opts};
+
+use crate::units::UnixSeconds;
+
+use super::metrics::{MetricsError, catalogue};
+
+/// Every status code that a witness answers with.
+const CODES: [u16; 10] = [200, 400, 403, 404, 408, 409, 413, 422, 500, 503];
+
+/// The metrics of a witness server.
+pub struct WitnessMetrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    forks: IntCounter,
+    logs: IntGauge,
+    cosigned: IntGauge,
+}
+
+impl WitnessMetrics {
+    /// All metrics, at zero.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when two metrics have one name.
+    pub fn try_new() -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        let requests = IntCounterVec::new(
+            opts!("miax_witness_requests_total", "Requests to cosign a checkpoint, by the status code of the answer."),
+            &["code"],
+        )?;
+        let forks = IntCounter::new(
+            "miax_witness_forks_total",
+            "Checkpoints that a known log signed and that contradict the last one that was cosigned.",
+        )?;
+        let logs = IntGauge::new("miax_witness_logs", "Logs of which a checkpoint was cosigned.")?;
+        let cosigned = IntGauge::new(
+            "miax_witness_cosigned_timestamp_seconds",
+            "When a checkpoint was cosigned last, in seconds since 1970; 0 since the start.",
+        )?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(forks.clone()))?;
+        registry.register(Box::new(logs.clone()))?;
+        registry.register(Box::new(cosigned.clone()))?;
+        for code in CODES {
+            let _ = requests.with_label_values(&[&code.to_string()]);
+        }
+        Ok(Self { registry, requests, forks, logs, cosigned })
+    }
+
+    /// Counts an answer.
+    pub fn answered(&self, code: u16) {
+        self.requests.with_label_values(&[&code.to_string()]).inc();
+    }
+
+    /// Counts a log that showed two histories.
+    pub fn forked(&self) {
+        self.forks.inc();
+    }
+
+    /// Tells when something was cosigned, and of how many logs something is kept.
+    pub fn cosigned(&self, at: UnixSeconds, logs: usize) {
+        self.cosigned.set(at.get());
+        self.keeps(logs);
+    }
+
+    /// Tells of how many logs something is kept.
+    pub fn keeps(&self, logs: usize) {
+        self.logs.set(i64::try_from(logs).unwrap_or(i64::MAX));
+    }
+
+    /// The exposition in Prometheus' text format.
+    ///
+    /// # Errors
+    /// [`MetricsError`] when the encoder fails.
+    pub fn render(&self) -> Result<String, MetricsError> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Name, type and help of every metric, for the reference page.
+    #[must_use]
+    pub fn catalogue(&self) -> Vec<(String, String, String)> {
+        catalogue(&self.registry)
+    }
+}
