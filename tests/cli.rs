@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "cli/archives.rs"]
+mod archives;
 #[path = "cli/audit.rs"]
 mod audit;
 #[path = "cli/book.rs"]

@@ -1,5 +1,5 @@
-//! Programs that are not ours read what we write: Go's note and tlog packages, and a verifier in Python. Each accepts a
-//! ledger and proofs of `miax`, and refuses them when a byte is another one.
+//! Programs that are not ours read what we write: Go's note and tlog packages, Tessera's fsck, and a verifier in Python. Each
+//! accepts a ledger, archive or proofs of `miax`, and refuses them when a byte is another one.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
@@ -23,19 +23,24 @@ use book::Book;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The checker of tests/independent/go; Go itself keeps what it built before.
-static CHECKER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("independent-check");
+/// The checker of tests/independent/go.
+static CHECKER: LazyLock<PathBuf> = LazyLock::new(|| build("go", "independent-check"));
+/// The one of tests/independent/tessera.
+static FSCK: LazyLock<PathBuf> = LazyLock::new(|| build("tessera", "independent-fsck"));
+
+/// Builds a program of Go; Go itself keeps what it built before.
+fn build(module: &str, name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let output = Command::new("go")
         .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-o"])
         .arg(&path)
         .arg(".")
-        .current_dir(Path::new(ROOT).join("tests/independent/go"))
+        .current_dir(Path::new(ROOT).join("tests/independent").join(module))
         .output()
         .expect("go is installed (https://go.dev/dl)");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     path
-});
+}
 
 /// Whether the program verifies, and what it says.
 fn ask(command: &mut Command, book: &Book) -> (bool, String) {
@@ -136,6 +141,53 @@ fn go_refuses_a_flipped_byte() {
     let kept = book.desk.text("old.txt");
     book.desk.write("old.txt", &turn(&kept, kept.match_indices('\n').nth(1).expect("the root").0 + 1));
     refuses(go(&book, "consistency", &["old.txt", "growth.txt"]), "invalid signature");
+}
+
+/// Tessera's fsck over an archive.
+fn tessera(book: &Book, archive: &str) -> (bool, String) {
+    ask(Command::new(&*FSCK).args([&book.key, archive]), book)
+}
+
+#[test]
+fn go_and_tessera_find_our_archive_right() {
+    let book = Book::new();
+    book.ledger(&["archive", "kept", "--checkpoint", "old.txt"]).expect_code(0);
+    accepts(tessera(&book, "kept"));
+    book.ledger(&["archive", "kept"]).expect_code(0);
+    accepts(tessera(&book, "kept"));
+    accepts(go(&book, "tiles", &["kept"]));
+    // More than one bundle, and hashes above them.
+    let mut book = Book::new();
+    book.fill(520);
+    book.ledger(&["archive", "kept"]).expect_code(0);
+    for file in ["kept/tile/0/001", "kept/tile/1/000.p/2", "kept/tile/entries/002.p/8"] {
+        assert!(book.desk.path(file).is_file(), "{file}");
+    }
+    accepts(tessera(&book, "kept"));
+    accepts(go(&book, "tiles", &["kept"]));
+    book.verify(&["kept"]).expect_code(0);
+}
+
+#[test]
+fn go_and_tessera_refuse_a_flipped_byte_in_every_tile() {
+    let book = Book::new();
+    book.ledger(&["archive", "kept"]).expect_code(0);
+    for file in ["kept/checkpoint", "kept/tile/0/000.p/10", "kept/tile/entries/000.p/10"] {
+        let path = book.desk.path(file);
+        let whole = std::fs::read(&path).expect("bytes");
+        for at in [0, whole.len() / 2, whole.len() - 2] {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            std::fs::write(&path, &flipped).expect("written");
+            refuses(tessera(&book, "kept"), "refused");
+            refuses(go(&book, "tiles", &["kept"]), "refused");
+        }
+        std::fs::write(&path, &whole).expect("written");
+    }
+    accepts(tessera(&book, "kept"));
+    std::fs::remove_file(book.desk.path("kept/tile/0/000.p/10")).expect("removed");
+    refuses(tessera(&book, "kept"), "refused");
+    refuses(go(&book, "tiles", &["kept"]), "refused");
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod insider;
 mod log;
 #[path = "ledger/proofs.rs"]
 mod proofs;
+#[path = "ledger/tiles.rs"]
+mod tiles;
 
 use miax::ledger::{Check, Checkpoint, FindingClass, Head, Outcome, Report, Scope, Writer, outcomes};
 use miax::trust::NoteSigner;

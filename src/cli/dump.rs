@@ -1,4 +1,4 @@
-//! Ledgers as people keep them: a directory, a tarball, or what `kubectl get -o yaml` or `-o json` prints.
+//! Ledgers as people keep them: a directory, an archive, a tarball, or what `kubectl get -o yaml` or `-o json` prints.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::api::names::CHECKPOINT_CONFIG_MAP;
 use crate::ledger::{BlockParts, parse_block_name};
 
+use super::archived::Archived;
 use super::output::{Failure, failure};
 
 /// Largest file that is read at once; kubectl's output of a full ledger stays below.
@@ -40,6 +41,8 @@ pub(super) struct Dump {
     pub(super) blocks: Vec<(String, Result<BlockParts, String>)>,
     /// What the dump says about itself.
     pub(super) claims: Option<Claims>,
+    /// The archive that it was read from, to be compared with its blocks.
+    pub(super) archived: Option<Archived>,
 }
 
 /// A ConfigMap or a list of them, as far as it matters here.
@@ -62,6 +65,10 @@ impl Dump {
     /// Reads a file, a directory, or stdin for `-`.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let mut dump = Self::default();
+        if Archived::is_at(path) {
+            // Objects of an archive are in the order of the log; one that cannot be read stands in its place.
+            return Archived::read(path).map(Archived::dump);
+        }
         if path.is_dir() {
             dump.add_directory(path)?;
         } else if path == Path::new("-") {

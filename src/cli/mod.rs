@@ -3,6 +3,7 @@
 //! Must not: decide or count. It calls the same judge as the webhook.
 
 mod agent;
+mod archived;
 mod charter;
 mod clock;
 mod draft;

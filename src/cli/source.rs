@@ -12,6 +12,7 @@ use crate::store::{Recorded, replay};
 use crate::trust::{NoteVerifier, Quorum};
 use crate::units::LogIndex;
 
+use super::archived::Vouched;
 use super::dump::{Claims, Dump};
 use super::embedded;
 use super::files::read_text;
@@ -145,9 +146,14 @@ impl Source {
 
     /// A ledger that is whole: what is proven or handed on must not stand on a doubt.
     pub(super) fn whole(&self) -> Result<(Verified, State), Failure> {
-        let (ledger, state) = verify(self.dump()?, &self.trust)?;
+        self.whole_with_head().map(|(ledger, state, _)| (ledger, state))
+    }
+
+    /// The same, with the end of the chain.
+    pub(super) fn whole_with_head(&self) -> Result<(Verified, State, Head), Failure> {
+        let (ledger, state, head) = walk(self.dump()?, &self.trust)?;
         match ledger.report.is_whole() {
-            true => Ok((ledger, state)),
+            true => Ok((ledger, state, head)),
             false => Err(Failure::new("the ledger does not verify; the cluster would refuse everything")
                 .with_next("miax ledger verify tells what is wrong")),
         }
@@ -200,10 +206,13 @@ pub(super) fn verify(dump: Dump, trust: &Trust) -> Result<(Verified, State), Fai
 
 /// The same, with the end of the chain that was verified.
 fn walk(dump: Dump, trust: &Trust) -> Result<(Verified, State, Head), Failure> {
-    let Dump { blocks, claims } = dump;
+    let Dump { blocks, claims, archived } = dump;
     let claims = claims.unwrap_or_default();
     let quorum = trust.quorum()?;
-    let Resolved { trust, checkpoints, published, wrong } = trust.resolve(&claims)?;
+    let Resolved { trust, mut checkpoints, published, wrong } = trust.resolve(&claims)?;
+    let vouched = archived.as_ref().map(|a| a.vouched(&trust.origin, &trust.key)).unwrap_or_default();
+    let Vouched { checkpoints: kept, size: archived_size, wrong: wrong_in_archive } = vouched;
+    checkpoints.extend(kept);
     let mut verifier = Verifier::new(trust.clone(), checkpoints);
     let (mut state, mut entries) = (State::default(), Vec::new());
     let (mut right, mut stored) = (Vec::new(), Vec::new());
@@ -238,12 +247,17 @@ fn walk(dump: Dump, trust: &Trust) -> Result<(Verified, State, Head), Failure> {
     report.findings.extend(senseless);
     report.checkpoints += usize::from(wrong.is_some());
     report.findings.extend(wrong);
+    report.findings.extend(wrong_in_archive);
+    if let Some(archived) = &archived {
+        report.findings.extend(archived.check(&stored, &right, archived_size));
+    }
     let (documents, forged) = embedded::check(&entries);
     report.findings.extend(forged);
     let unwitnessed = quorum.as_ref().and_then(|q| witnessed::check(q, published.as_ref(), CHECKPOINT_CONFIG_MAP));
     report.findings.extend(unwitnessed);
     let kinds = entries.iter().map(|r| r.event.kind()).collect();
-    let checks = outcomes(&report, &Scope { epoch: trust.epoch, witnesses: quorum.is_some(), documents, kinds });
+    let (epoch, witnesses, archived) = (trust.epoch, quorum.is_some(), archived.is_some());
+    let checks = outcomes(&report, &Scope { epoch, witnesses, archived, documents, kinds });
     Ok((Verified { report, checks, trust, entries, claims, blocks: right, parts: stored, published }, state, head))
 }
 

@@ -70,7 +70,7 @@ checks! {
     WitnessQuorum: "witness-quorum",
     /// Counts of folded floods are those of what was folded.
     FloodCounts: "flood-counts",
-    /// What entries say of archives and of pruning is so.
+    /// Objects of an archive, and what entries say of archives and of pruning, are those of the log.
     ArchiveAndPrune: "archive-and-prune",
     /// An epoch cites the one before it.
     EpochLinks: "epoch-links",
@@ -110,6 +110,8 @@ pub struct Scope {
     pub epoch: u16,
     /// Whether witnesses were named whose cosignatures count.
     pub witnesses: bool,
+    /// Whether what was read is an archive, whose objects are compared.
+    pub archived: bool,
     /// How many signed documents inside of entries were checked.
     pub documents: usize,
     /// The kinds of entries that were read.
@@ -152,8 +154,8 @@ impl Check {
             Self::WitnessQuorum => unless(scope.witnesses, "no witness was named"),
             Self::FloodCounts => unless(scope.kinds.contains("flood"), "nothing was folded"),
             Self::ArchiveAndPrune => unless(
-                scope.kinds.contains("archive.seal") || scope.kinds.contains("prune"),
-                "nothing was archived or pruned",
+                scope.archived || scope.kinds.contains("archive.seal") || scope.kinds.contains("prune"),
+                "this is no archive, and nothing was archived or pruned",
             ),
             Self::EpochLinks => unless(scope.epoch > 0, "this is the first epoch"),
             Self::Heartbeats => unless(scope.kinds.contains("heartbeat"), "no heartbeats are written"),

@@ -211,6 +211,11 @@ impl Head {
         self.writers.contains_key(writer.name())
     }
 
+    /// The key of a writer that the log knows.
+    pub(super) fn writer_key(&self, name: &str) -> Option<&NoteVerifier> {
+        self.writers.get(name).map(|(key, _)| key)
+    }
+
     /// Packs entries as the next block. Sealing is not appending: the block counts when it is stored.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod checkpoint;
 mod entry;
 mod proof;
 mod proof_text;
+mod tiles;
 mod tree;
 mod verify;
 mod witness;
@@ -23,6 +24,10 @@ pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use entry::{Entry, EntryError, MAX_ENTRY_BYTES};
 pub use proof::{ConsistencyProof, HashTree, InclusionProof, ProofError};
 pub use proof_text::{ConsistencyText, InclusionText, ProofText, ProofTextError};
+pub use tiles::{
+    ArchiveName, ArchiveObject, BlocksError, NameError, TileKind, TileName, Tiling, TilingError, check_tiles,
+    read_blocks, tiles_of,
+};
 pub use tree::{CompactRange, leaf_hash};
 pub use verify::{Finding, FindingClass, Report, Verifier};
 pub use witness::{AddCheckpoint, Candidate, Consistent, Cosigned, KnownLog, Refusal};

@@ -94,6 +94,11 @@ impl HashTree {
         self.levels.first().map_or(0, |leaves| leaves.len() as u64)
     }
 
+    /// The hashes of all perfect subtrees of 2^`height` entries.
+    pub(super) fn level(&self, height: u32) -> &[Digest] {
+        usize::try_from(height).ok().and_then(|h| self.levels.get(h)).map_or(&[], Vec::as_slice)
+    }
+
     /// Appends a leaf by its hash.
     pub fn append(&mut self, leaf: Digest) {
         let mut node = leaf;

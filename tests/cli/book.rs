@@ -156,6 +156,21 @@ impl Book {
         self.close();
     }
 
+    /// Lets the ledger grow to this many entries, in blocks as large as they may be.
+    pub fn fill(&mut self, size: u64) {
+        let object = ObjectRef { kind: "ControlCommand".into(), namespace: "shop".into(), name: "filler".into() };
+        while self.head.next_index().0 < size {
+            let first = self.head.next_index().0;
+            let end = size.min((first / 256 + 1) * 256);
+            let stored = |index: u64| {
+                let (uid, resource_version) = (index.to_string(), "1".to_owned());
+                Event::Stored(StoredEvent { object: object.clone(), digest: self.command, uid, resource_version })
+            };
+            self.record(&(first..end).map(stored).collect::<Vec<_>>());
+        }
+        self.close();
+    }
+
     fn checkpoint(&self) -> String {
         let (size, root) = (self.head.next_index().0, self.head.root());
         Checkpoint { origin: self.origin.clone(), size, root }.sign(&self.log_key).expect("note")

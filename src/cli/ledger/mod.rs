@@ -1,5 +1,6 @@
 //! `miax ledger`: one module for each of its commands. Whatever is shown was verified first; there is no unverified view.
 
+mod archive;
 mod audit;
 mod export;
 mod filter;
@@ -53,6 +54,8 @@ enum Action {
     Pack(pack::Arguments),
     /// Judge every recorded decision again.
     Replay(super::replay::Arguments),
+    /// Write the ledger as an archive: the static files of tlog-tiles, with the blocks beside them.
+    Archive(archive::Arguments),
     /// Write the ledger as plain files, for verifiers that are not ours.
     Unpack(unpack::Arguments),
     /// Verify a dump, a pack or a proof offline: every byte, hash, seal, and what the entries mean.
@@ -77,6 +80,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
         Action::Prove(arguments) => prove::run(&arguments),
         Action::Pack(arguments) => pack::run(&arguments),
         Action::Replay(arguments) => super::replay::run(&arguments),
+        Action::Archive(arguments) => archive::run(&arguments),
         Action::Unpack(arguments) => unpack::run(&arguments),
         Action::Verify(arguments) => verify::run(&arguments),
         Action::Audit(arguments) => audit::run(&arguments),

@@ -4,6 +4,7 @@
 //	check dump KEY LEDGER.json                  the checkpoint's root is that of the entries
 //	check inclusion KEY LEDGER.json PROOF       the proof is the one that x/mod makes, and proves the entry
 //	check consistency KEY OLD PROOF             the proof's checkpoint continues the older one
+//	check tiles KEY ARCHIVE                     every entry of an archive is proven by its tiles alone
 //
 // LEDGER.json is what `kubectl get configmap -n miax-ledger -o json` prints, with the ConfigMap miax-checkpoint among it.
 package main
@@ -15,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strconv"
@@ -47,7 +49,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 3 {
-		return errors.New("check dump|inclusion|consistency KEY FILE [PROOF]")
+		return errors.New("check dump|inclusion|consistency|tiles KEY FILE [PROOF]")
 	}
 	verifier, err := note.NewVerifier(args[1])
 	if err != nil {
@@ -65,6 +67,8 @@ func run(args []string) error {
 		return inclusion(verifier, args[2], args[3])
 	case args[0] == "consistency" && len(args) == 4:
 		return consistency(verifier, args[2], args[3])
+	case args[0] == "tiles" && len(args) == 3:
+		return tiles(verifier, args[2])
 	}
 	return fmt.Errorf("unknown command %q", args)
 }
@@ -248,4 +252,64 @@ func consistency(verifier note.Verifier, old, path string) error {
 		return fmt.Errorf("the proof begins at %d entries, the checkpoint is over %d", size, before.N)
 	}
 	return tlog.CheckTree(hashes, after.N, after.Hash, before.N, before.Hash)
+}
+
+// archive is a directory in the form of tlog-tiles, read by x/mod's own reader of tiles.
+type archive string
+
+// Height is that of all tiles of tlog-tiles.
+func (a archive) Height() int { return 8 }
+
+// ReadTiles gives the bytes of tiles; whoever asked checks them against the signed root.
+func (a archive) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
+	all := [][]byte{}
+	for _, tile := range tiles {
+		// The checksum database has the height in its paths, tlog-tiles does not.
+		bytes, err := os.ReadFile(filepath.Join(string(a), "tile", strings.TrimPrefix(tile.Path(), "tile/8/")))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, bytes)
+	}
+	return all, nil
+}
+
+// SaveTiles keeps nothing.
+func (a archive) SaveTiles([]tlog.Tile, [][]byte) {}
+
+func tiles(verifier note.Verifier, directory string) error {
+	text, err := os.ReadFile(filepath.Join(directory, "checkpoint"))
+	if err != nil {
+		return err
+	}
+	tree, err := open(string(text), verifier)
+	if err != nil {
+		return err
+	}
+	log := &ledger{}
+	for first := int64(0); first < tree.N; first += 256 {
+		bundle := tlog.Tile{H: 8, L: 0, N: first / 256, W: int(min(256, tree.N-first))}
+		path := strings.TrimPrefix(bundle.Path(), "tile/8/0/")
+		bytes, err := os.ReadFile(filepath.Join(directory, "tile", "entries", path))
+		if err != nil {
+			return err
+		}
+		if err := log.add(bytes); err != nil {
+			return fmt.Errorf("tile/entries/%s: %w", path, err)
+		}
+	}
+	if int64(len(log.entries)) != tree.N {
+		return fmt.Errorf("the checkpoint is over %d entries, here are %d", tree.N, len(log.entries))
+	}
+	reader := tlog.TileHashReader(tree, archive(directory))
+	for index, entry := range log.entries {
+		proof, err := tlog.ProveRecord(tree.N, int64(index), reader)
+		if err != nil {
+			return err
+		}
+		if err := tlog.CheckRecord(proof, tree.N, tree.Hash, int64(index), tlog.RecordHash(entry)); err != nil {
+			return fmt.Errorf("entry %d: %w", index, err)
+		}
+	}
+	return nil
 }
