@@ -274,7 +274,10 @@ impl Header {
 
 /// Inflates as much as can be, within the limit; and whether that was all.
 fn inflate(packed: &[u8]) -> (Vec<u8>, bool) {
-    if let Ok(bundle) = zstd::bulk::decompress(packed, MAX_BUNDLE_BYTES) {
+    // What the frame says of its own size spares the room for the largest one; it is no more than a hint.
+    let claimed = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten();
+    let room = claimed.and_then(|size| usize::try_from(size).ok()).unwrap_or(MAX_BUNDLE_BYTES).min(MAX_BUNDLE_BYTES);
+    if let Ok(bundle) = zstd::bulk::decompress(packed, room) {
         return (bundle, true);
     }
     // Damaged: what can still be read tells which entry is the first wrong one.

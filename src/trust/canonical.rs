@@ -7,12 +7,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::units::Digest;
 
+use super::canonical_form::is_canonical;
+
 /// Deepest nesting of a signed document; the schemas of all kinds are shallower.
 pub const MAX_DEPTH: usize = 32;
 /// Largest signed document in bytes of canonical JSON. etcd refuses objects above 1.5 MiB.
 pub const MAX_DOCUMENT: usize = 1 << 20;
 /// Largest integer that every JSON reader reads exactly (RFC 8785, appendix D).
-const MAX_INTEGER: u64 = (1 << 53) - 1;
+pub(super) const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Canonical bytes of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,29 +106,10 @@ pub fn canonical_json(value: &Value) -> Result<CanonicalBytes, CanonicalError> {
 }
 
 /// Reads canonical JSON: `None` when the bytes are anything but the canonical form of what they mean, a duplicate key or a
-/// float included. Faster than writing the canonical form anew; verifying a ledger is mostly this.
+/// float included.
 #[must_use]
 pub fn read_canonical(bytes: &[u8]) -> Option<Value> {
-    let value: Value = serde_json::from_slice(bytes).ok()?;
-    check(&value, &mut Path::default()).ok()?;
-    // serde_json escapes texts and writes integers as RFC 8785 does. What it does not know is the order of keys, and that is
-    // the order of their bytes as long as all of them are ASCII.
-    let same = match has_plain_order(&value) {
-        true => serde_json::to_vec(&value).ok()? == bytes,
-        false => write(&value).ok()?.0 == bytes,
-    };
-    same.then_some(value)
-}
-
-/// Whether every object's keys are ASCII and in the order of their bytes.
-fn has_plain_order(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-        Value::Array(items) => items.iter().all(has_plain_order),
-        Value::Object(map) => {
-            map.keys().all(|k| k.is_ascii()) && map.keys().is_sorted() && map.values().all(has_plain_order)
-        }
-    }
+    is_canonical(bytes).then(|| serde_json::from_slice(bytes).ok())?
 }
 
 /// Canonical bytes of the part of a Kubernetes object that signatures cover: apiVersion, kind, name, namespace, and the

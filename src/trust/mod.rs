@@ -3,6 +3,7 @@
 //! Must not: decide what a signature is worth. That is counted in `constitution`.
 
 mod canonical;
+mod canonical_form;
 mod cosignature;
 mod key;
 mod note;
