@@ -10,6 +10,7 @@ mod judge;
 #[expect(dead_code, clippy::indexing_slicing, reason = "shared with the tests, which use the rest")]
 #[path = "../../tests/judge/org.rs"]
 mod org;
+mod peers;
 mod proof;
 mod verify;
 
@@ -74,13 +75,14 @@ type Part = (&'static str, fn() -> Vec<Row>);
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let parts: [Part; 6] = [
+    let parts: [Part; 7] = [
         ("judge", judge::rows),
         ("fold", fold::rows),
         ("verify", verify::rows),
         ("proof", proof::rows),
         ("admission", admission::rows),
         ("append", append::rows),
+        ("peers", peers::rows),
     ];
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut missed = 0;
