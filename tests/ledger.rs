@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "ledger/forks.rs"]
+mod forks;
 #[path = "ledger/insider.rs"]
 mod insider;
 #[path = "ledger/log.rs"]

@@ -39,6 +39,8 @@ struct MemoryStore {
     script: Arc<Mutex<Vec<Fault>>>,
     /// What was tried under a number whose answer was lost: only the same bytes may be tried again.
     tried: Arc<Mutex<BTreeMap<u64, BlockParts>>>,
+    /// What each writer sealed under a number, stored or not: never two different blocks, because that is proof of a fork.
+    sealed: Arc<Mutex<BTreeMap<(u64, String), String>>>,
 }
 
 impl MemoryStore {
@@ -82,6 +84,10 @@ impl BlockStore for MemoryStore {
         if let Some(before) = self.tried.lock().expect("lock").get(&number.0) {
             assert!(before == parts, "after a lost answer other bytes were tried under block {number}");
         }
+        let header: serde_json::Value = serde_json::from_str(&parts.header).expect("a header");
+        let writer = header.get("writer").and_then(|w| w.as_str()).expect("a writer").to_owned();
+        let before = self.sealed.lock().expect("lock").insert((number.0, writer), parts.header.clone());
+        assert!(before.is_none_or(|b| b == parts.header), "one key sealed two blocks under number {number}");
         match fault {
             Fault::None => self.store(number.0, parts),
             Fault::Refused => Err(CreateError::Refused("quota".into())),

@@ -43,6 +43,9 @@ pub(super) struct Dump {
     pub(super) claims: Option<Claims>,
     /// The archive that it was read from, to be compared with its blocks.
     pub(super) archived: Option<Archived>,
+    /// Whether it is what the cluster has now. Its checkpoint was read before its blocks, so that none can be missing which
+    /// only was not copied.
+    pub(super) live: bool,
 }
 
 /// A ConfigMap or a list of them, as far as it matters here.

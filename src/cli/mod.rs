@@ -29,6 +29,7 @@ mod status;
 mod stored;
 mod test;
 mod verify;
+mod walk;
 mod witnessed;
 
 use std::ffi::OsString;

@@ -35,7 +35,7 @@ impl Cluster {
             let blocks = ConfigMapStore::new(client).list().await.map_err(wrong)?;
             let claims = anchor.map(|Anchor { origin, key, checkpoint }| Claims { origin, key, checkpoint });
             let blocks = blocks.into_iter().map(|(name, parts)| (name, parts.map_err(|e| e.to_string()))).collect();
-            Ok(Dump { blocks, claims, archived: None })
+            Ok(Dump { blocks, claims, archived: None, live: true })
         })
     }
 

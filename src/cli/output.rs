@@ -134,13 +134,29 @@ pub(super) fn ask(question: &str) -> Result<Option<String>, Failure> {
 
 /// Prints a value as JSON or YAML; text is for the caller.
 pub(super) fn print(format: Format, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-    let value = serde_json::to_value(value).map_err(|e| failure(&e))?;
-    match format {
-        Format::Text => say(&text()),
-        Format::Json => say(&serde_json::to_string_pretty(&value).map_err(|e| failure(&e))?),
-        Format::Yaml => say(&crate::trust::to_yaml(&value)),
-    }
+    say(&render(format, value, text)?);
     Ok(())
+}
+
+/// The same, and fails when it could not be written: for what must not be taken as told when nobody has heard it.
+pub(super) fn print_durably(
+    format: Format,
+    value: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    let text = render(format, value, text)?;
+    let mut out = std::io::stdout();
+    let written = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+    written.map_err(|e| Failure::new(format!("the findings cannot be written: {e}")))
+}
+
+fn render(format: Format, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<String, Failure> {
+    let value = serde_json::to_value(value).map_err(|e| failure(&e))?;
+    Ok(match format {
+        Format::Text => text(),
+        Format::Json => serde_json::to_string_pretty(&value).map_err(|e| failure(&e))?,
+        Format::Yaml => crate::trust::to_yaml(&value),
+    })
 }
 
 /// Columns of equal width, two spaces apart.

@@ -5,19 +5,18 @@ use std::path::{Path, PathBuf};
 use crate::api::names::CHECKPOINT_CONFIG_MAP;
 use crate::constitution::State;
 use crate::ledger::{
-    Block, BlockParts, Check, Checkpoint, Finding, FindingClass, HashTree, Head, LogTrust, Outcome, Report, Scope,
-    SignedCheckpoint, Verifier, leaf_hash, outcomes,
+    Block, BlockParts, Check, Checkpoint, Finding, FindingClass, HashTree, Head, LogTrust, Report, Scope,
+    SignedCheckpoint, leaf_hash,
 };
-use crate::store::{Recorded, replay};
+use crate::store::Recorded;
 use crate::trust::{NoteVerifier, Quorum};
 use crate::units::LogIndex;
 
-use super::archived::Vouched;
 use super::dump::{Claims, Dump};
-use super::embedded;
 use super::files::read_text;
 use super::output::{Failure, Format, failure, tell};
-use super::witnessed::{self, Witnesses};
+use super::walk::{verify, walk};
+use super::witnessed::Witnesses;
 
 /// Where the ledger is read from.
 #[derive(Debug, clap::Args)]
@@ -54,8 +53,8 @@ pub(super) struct Trust {
 /// A ledger after its verification.
 pub(super) struct Verified {
     pub(super) report: Report,
-    /// What became of every point of the list.
-    pub(super) checks: Vec<(Check, Outcome)>,
+    /// What was there to check.
+    pub(super) scope: Scope,
     pub(super) trust: LogTrust,
     pub(super) entries: Vec<Recorded>,
     pub(super) claims: Claims,
@@ -63,7 +62,7 @@ pub(super) struct Verified {
     pub(super) blocks: Vec<Block>,
     /// The same blocks as they were stored, by name.
     pub(super) parts: Vec<(String, BlockParts)>,
-    published: Option<Published>,
+    pub(super) published: Option<Published>,
 }
 
 /// A checkpoint as it was published, with what its signature vouches for.
@@ -125,7 +124,12 @@ impl Source {
     /// The same of the cluster, with the end of the chain: from there whoever follows the log goes on.
     #[cfg(feature = "client")]
     pub(super) fn replay_to_follow(&self) -> Result<(Verified, State, Head), Failure> {
-        walk(self.read_cluster()?, &self.trust)
+        walk(self.read_cluster()?, &self.trust, None)
+    }
+
+    /// What the verifier believes beforehand.
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// The cluster that is read when there is no dump.
@@ -151,7 +155,7 @@ impl Source {
 
     /// The same, with the end of the chain.
     pub(super) fn whole_with_head(&self) -> Result<(Verified, State, Head), Failure> {
-        let (ledger, state, head) = walk(self.dump()?, &self.trust)?;
+        let (ledger, state, head) = walk(self.dump()?, &self.trust, None)?;
         match ledger.report.is_whole() {
             true => Ok((ledger, state, head)),
             false => Err(Failure::new("the ledger does not verify; the cluster would refuse everything")
@@ -180,7 +184,8 @@ impl Source {
         }
     }
 
-    fn dump(&self) -> Result<Dump, Failure> {
+    /// What is read, not verified.
+    pub(super) fn dump(&self) -> Result<Dump, Failure> {
         match &self.dump {
             Some(path) => Dump::read(path),
             None => self.read_cluster(),
@@ -199,80 +204,24 @@ impl Source {
     }
 }
 
-/// Verifies and replays what was read.
-pub(super) fn verify(dump: Dump, trust: &Trust) -> Result<(Verified, State), Failure> {
-    walk(dump, trust).map(|(ledger, state, _)| (ledger, state))
-}
-
-/// The same, with the end of the chain that was verified.
-fn walk(dump: Dump, trust: &Trust) -> Result<(Verified, State, Head), Failure> {
-    let Dump { blocks, claims, archived } = dump;
-    let claims = claims.unwrap_or_default();
-    let quorum = trust.quorum()?;
-    let Resolved { trust, mut checkpoints, published, wrong } = trust.resolve(&claims)?;
-    let vouched = archived.as_ref().map(|a| a.vouched(&trust.origin, &trust.key)).unwrap_or_default();
-    let Vouched { checkpoints: kept, size: archived_size, wrong: wrong_in_archive } = vouched;
-    checkpoints.extend(kept);
-    let mut verifier = Verifier::new(trust.clone(), checkpoints);
-    let (mut state, mut entries) = (State::default(), Vec::new());
-    let (mut right, mut stored) = (Vec::new(), Vec::new());
-    let mut senseless = None;
-    for (name, parts) in blocks {
-        let parts = match parts {
-            Ok(parts) => parts,
-            Err(what) => {
-                verifier.unreadable(&name, what);
-                continue;
-            }
-        };
-        if let (Some(block), None) = (verifier.block(&name, &parts), &senseless) {
-            match replay(&block, &mut state) {
-                Ok(recorded) => {
-                    entries.extend(recorded);
-                    right.push(block);
-                    stored.push((name, parts));
-                }
-                Err(error) => {
-                    let (check, class) = match error.is_unsupported() {
-                        true => (Check::UnknownForms, FindingClass::Unsupported),
-                        false => (Check::EntryForm, FindingClass::Tampered),
-                    };
-                    senseless = Some(Finding::new(check, class, name, Some(error.index()), error.to_string()));
-                }
-            }
-        }
-    }
-    let head = verifier.head().clone();
-    let mut report = verifier.finish();
-    report.findings.extend(senseless);
-    report.checkpoints += usize::from(wrong.is_some());
-    report.findings.extend(wrong);
-    report.findings.extend(wrong_in_archive);
-    if let Some(archived) = &archived {
-        report.findings.extend(archived.check(&stored, &right, archived_size));
-    }
-    let (documents, forged) = embedded::check(&entries);
-    report.findings.extend(forged);
-    let unwitnessed = quorum.as_ref().and_then(|q| witnessed::check(q, published.as_ref(), CHECKPOINT_CONFIG_MAP));
-    report.findings.extend(unwitnessed);
-    let kinds = entries.iter().map(|r| r.event.kind()).collect();
-    let (epoch, witnesses, archived) = (trust.epoch, quorum.is_some(), archived.is_some());
-    let checks = outcomes(&report, &Scope { epoch, witnesses, archived, documents, kinds });
-    Ok((Verified { report, checks, trust, entries, claims, blocks: right, parts: stored, published }, state, head))
-}
-
 /// What a verification starts with.
-struct Resolved {
-    trust: LogTrust,
-    checkpoints: Vec<(Checkpoint, String)>,
-    published: Option<Published>,
+pub(super) struct Resolved {
+    pub(super) trust: LogTrust,
+    pub(super) checkpoints: Vec<(Checkpoint, String)>,
+    pub(super) published: Option<Published>,
     /// The checkpoint of the dump, when the log's key did not sign it.
-    wrong: Option<Finding>,
+    pub(super) wrong: Option<Finding>,
 }
 
 impl Trust {
+    /// Belief in a log that is known already.
+    pub(super) fn of_log(origin: &str, key: &NoteVerifier) -> Self {
+        let (key, origin) = (Some(key.to_string()), Some(origin.to_owned()));
+        Self { key, origin, checkpoint: None, witnesses: Witnesses::default() }
+    }
+
     /// The log's key and the checkpoints to compare: what the user brings, else what the dump says about itself.
-    fn resolve(&self, claims: &Claims) -> Result<Resolved, Failure> {
+    pub(super) fn resolve(&self, claims: &Claims) -> Result<Resolved, Failure> {
         let text = match &self.key {
             Some(key) => key.clone(),
             None if claims.key.is_empty() => {
@@ -314,6 +263,12 @@ impl Trust {
                 .with_next("give --key; `miax ledger head` prints it in the cluster")
         })?;
         self.log(text)
+    }
+
+    /// The log that the user names.
+    pub(super) fn log_trust(&self) -> Result<LogTrust, Failure> {
+        let (origin, key) = self.named()?;
+        Ok(LogTrust { epoch: epoch_of(&origin)?, origin, key })
     }
 
     /// The witnesses that must have seen the log, when the user names some.

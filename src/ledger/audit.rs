@@ -112,6 +112,8 @@ pub struct Scope {
     pub witnesses: bool,
     /// Whether what was read is an archive, whose objects are compared.
     pub archived: bool,
+    /// How many other copies and kept checkpoints it was compared with.
+    pub copies: usize,
     /// How many signed documents inside of entries were checked.
     pub documents: usize,
     /// The kinds of entries that were read.
@@ -142,10 +144,13 @@ impl Check {
             | Self::TreeRoot
             | Self::WriterSeal
             | Self::KeyEvents
-            | Self::UnknownForms => unless(report.entries > 0, "no entry could be verified"),
+            | Self::UnknownForms => unless(report.entries > report.first.0, "no entry could be verified"),
             Self::CheckpointSignatures => unless(report.checkpoints > 0, "no checkpoint was given"),
             Self::CheckpointRoot => unless(report.compared > 0, "no checkpoint was given whose entries are here"),
-            Self::CheckpointConsistency => unless(report.compared > 1, "fewer than two checkpoints could be compared"),
+            Self::CheckpointConsistency => unless(
+                report.compared > 1 || scope.copies > 0,
+                "fewer than two checkpoints could be compared, and no other copy",
+            ),
             // When the walk ended early, whether the rest is here was not looked at.
             Self::LargestKnownSize => unless(
                 report.checkpoints > 0 && report.compared == report.checkpoints,
@@ -170,7 +175,7 @@ impl Check {
         }
         match self.pointless(report, scope) {
             Some(because) => Outcome::NotApplicable { because },
-            None => Outcome::Passed { entries: report.entries },
+            None => Outcome::Passed { entries: report.entries - report.first.0 },
         }
     }
 }
@@ -182,6 +187,13 @@ pub fn outcomes(report: &Report, scope: &Scope) -> Vec<(Check, Outcome)> {
 }
 
 impl Finding {
+    /// What is missing in the log itself, and not only in a copy of it, was taken away.
+    pub fn of_the_log_itself(&mut self) {
+        if (self.check, self.class) == (Some(Check::LargestKnownSize), FindingClass::Incomplete) {
+            self.class = FindingClass::Tampered;
+        }
+    }
+
     /// A finding about a point.
     #[must_use]
     pub fn new(

@@ -219,12 +219,7 @@ impl Block {
     /// # Errors
     /// [`BlockError::Seal`], [`BlockError::SealOfAnother`].
     pub fn check_seal(&self, seal: &str, origin: &str, writer: &NoteVerifier) -> Result<(), BlockError> {
-        let text = open_note(seal, writer).map_err(BlockError::Seal)?;
-        if text == seal_text(origin, self.header.number, &self.digest) {
-            Ok(())
-        } else {
-            Err(BlockError::SealOfAnother)
-        }
+        self.header.check_seal(&self.digest, seal, origin, writer)
     }
 
     /// The entries inflated, each with its length in two bytes before it: the bundle of tlog-tiles.
@@ -241,7 +236,8 @@ impl Block {
 }
 
 impl Header {
-    fn read(text: &str) -> Result<Self, BlockError> {
+    /// Reads a header and checks what can be told of it alone.
+    pub(super) fn read(text: &str) -> Result<Self, BlockError> {
         let wrong = |e: &dyn std::fmt::Display| BlockError::Header(e.to_string());
         let value = parse_json_strict(text.as_bytes()).map_err(|e| wrong(&e))?;
         let canonical = canonical_json(&value).map_err(|e| wrong(&e))?;
@@ -266,6 +262,18 @@ impl Header {
             return Err(BlockError::Numbers("it crosses a multiple of 256 entries"));
         }
         Ok(header)
+    }
+
+    /// Checks that `writer` sealed this header, whose bytes have this digest.
+    pub(super) fn check_seal(
+        &self,
+        digest: &Digest,
+        seal: &str,
+        origin: &str,
+        writer: &NoteVerifier,
+    ) -> Result<(), BlockError> {
+        let text = open_note(seal, writer).map_err(BlockError::Seal)?;
+        if text == seal_text(origin, self.number, digest) { Ok(()) } else { Err(BlockError::SealOfAnother) }
     }
 
     /// The version of the form that this program writes.

@@ -32,11 +32,11 @@ pub struct LogTrust {
 /// The end of the chain. A value: folding a block gives the next one.
 #[derive(Clone, Debug)]
 pub struct Head {
-    trust: Arc<LogTrust>,
-    next: BlockNumber,
-    previous: Digest,
-    range: CompactRange,
-    writers: Arc<BTreeMap<String, (NoteVerifier, UnixMillis)>>,
+    pub(super) trust: Arc<LogTrust>,
+    pub(super) next: BlockNumber,
+    pub(super) previous: Digest,
+    pub(super) range: CompactRange,
+    pub(super) writers: Arc<BTreeMap<String, (NoteVerifier, UnixMillis)>>,
 }
 
 /// A writer's secret key with the entry that introduces it.
@@ -310,27 +310,39 @@ impl Head {
 
     /// The writer that the block's first entry introduces, if it does. One proof by the log's key is enough for ever: a
     /// name cannot be introduced again with another key.
-    fn introduced_by(&self, block: &Block) -> Result<Option<(String, NoteVerifier, UnixMillis)>, ChainError> {
+    fn introduced_by(&self, block: &Block) -> Result<Option<Introduced>, ChainError> {
         let Some(first) = block.entries().next() else { return Ok(None) };
-        let wrong = |what: &dyn std::fmt::Display| ChainError::Introduction(what.to_string());
-        let entry = Entry::decode(first).map_err(|e| wrong(&e))?;
-        if entry.kind != KEY_ADD {
-            return Ok(None);
+        let introduced = read_introduction(first, &self.trust)?;
+        if let Some((name, key, _)) = &introduced
+            && self.writers.get(name).is_some_and(|(known, _)| known != key)
+        {
+            let what = format!("`{name}` was introduced before with another key");
+            return Err(ChainError::Introduction(what));
         }
-        let text = |name: &str| {
-            entry.fields.get(name).and_then(Value::as_str).ok_or_else(|| wrong(&format!("`{name}` is missing")))
-        };
-        let not_after = entry.fields.get("notAfter").and_then(Value::as_u64).map(UnixMillis);
-        let not_after = not_after.ok_or_else(|| wrong(&"`notAfter` is missing"))?;
-        let key: NoteVerifier = text("public")?.parse().map_err(|e| wrong(&e))?;
-        let name = text("name")?;
-        let signed = open_note(text("proof")?, &self.trust.key).map_err(|e| wrong(&e))?;
-        if signed != introduction_text(&self.trust.origin, &key, not_after) || key.name() != name {
-            return Err(wrong(&"the log's key vouches for another one"));
-        }
-        if self.writers.get(name).is_some_and(|(known, _)| *known != key) {
-            return Err(wrong(&format!("`{name}` was introduced before with another key")));
-        }
-        Ok(Some((name.to_owned(), key, not_after)))
+        Ok(introduced)
     }
+}
+
+/// A writer that an entry introduces: name, key, and when the key expires.
+pub(super) type Introduced = (String, NoteVerifier, UnixMillis);
+
+/// Reads the introduction of a writer and checks that the log's key vouches for it; `None` for an entry of another kind.
+pub(super) fn read_introduction(entry: &[u8], trust: &LogTrust) -> Result<Option<Introduced>, ChainError> {
+    let wrong = |what: &dyn std::fmt::Display| ChainError::Introduction(what.to_string());
+    let entry = Entry::decode(entry).map_err(|e| wrong(&e))?;
+    if entry.kind != KEY_ADD {
+        return Ok(None);
+    }
+    let text = |name: &str| {
+        entry.fields.get(name).and_then(Value::as_str).ok_or_else(|| wrong(&format!("`{name}` is missing")))
+    };
+    let not_after = entry.fields.get("notAfter").and_then(Value::as_u64).map(UnixMillis);
+    let not_after = not_after.ok_or_else(|| wrong(&"`notAfter` is missing"))?;
+    let key: NoteVerifier = text("public")?.parse().map_err(|e| wrong(&e))?;
+    let name = text("name")?;
+    let signed = open_note(text("proof")?, &trust.key).map_err(|e| wrong(&e))?;
+    if signed != introduction_text(&trust.origin, &key, not_after) || key.name() != name {
+        return Err(wrong(&"the log's key vouches for another one"));
+    }
+    Ok(Some((name.to_owned(), key, not_after)))
 }

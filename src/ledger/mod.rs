@@ -4,10 +4,13 @@
 //! is. A ledger is tamper-evident: a change is found and named. Nothing here can prevent one.
 
 mod audit;
+mod audit_state;
 mod block;
 mod chain;
 mod checkpoint;
 mod entry;
+mod fork;
+mod fork_find;
 mod proof;
 mod proof_text;
 mod tiles;
@@ -16,12 +19,15 @@ mod verify;
 mod witness;
 
 pub use audit::{Check, Outcome, Scope, outcomes};
+pub use audit_state::{AuditState, AuditStateError};
 pub use block::{
     Block, BlockError, BlockParts, Header, MAX_BLOCK_BYTES, MAX_BLOCK_ENTRIES, block_name, parse_block_name,
 };
 pub use chain::{ChainError, Head, LogTrust, Writer, WriterError, boundary_room};
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use entry::{Entry, EntryError, MAX_ENTRY_BYTES};
+pub use fork::{Culprit, Fork, ForkError, ForkProof, Sealed};
+pub use fork_find::{Difference, LogCopy, Statement, find_fork};
 pub use proof::{ConsistencyProof, HashTree, InclusionProof, ProofError};
 pub use proof_text::{ConsistencyText, InclusionText, ProofText, ProofTextError};
 pub use tiles::{

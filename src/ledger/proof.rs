@@ -4,7 +4,7 @@
 use crate::units::{Digest, LogIndex};
 
 use super::checkpoint::{Checkpoint, SignedCheckpoint};
-use super::tree::node_hash;
+use super::tree::{heights, node_hash};
 
 /// Most hashes in a proof: the height of a tree whose size fits 64 bits.
 pub(super) const MAX_PROOF: usize = 64;
@@ -170,6 +170,19 @@ impl HashTree {
         }
         hashes.reverse();
         Some(ConsistencyProof { old, hashes })
+    }
+
+    /// The roots of the perfect subtrees that lead from the first `old` leaves to the first `new`; `None` when there are fewer
+    /// leaves.
+    pub(super) fn subtrees(&self, old: u64, new: u64) -> Option<Vec<Digest>> {
+        let mut at = old;
+        let root = |height: u32| {
+            let level = self.levels.get(usize::try_from(height).ok()?)?;
+            let root = level.get(usize::try_from(at >> height).ok()?).copied();
+            at += 1 << height;
+            root
+        };
+        if new > self.size() { None } else { heights(old, new).into_iter().map(root).collect() }
     }
 
     /// Root of `count` leaves from `first` on, as they hang together in the tree: `first` is a multiple of the largest power

@@ -55,6 +55,22 @@ impl CompactRange {
         self.size += 1;
     }
 
+    /// Appends a perfect subtree of 2^`height` leaves by its root. `false`, and nothing is appended, when such a subtree does
+    /// not begin here, or the leaves could not be counted any more.
+    pub(super) fn append_subtree(&mut self, height: u32, root: Digest) -> bool {
+        let next = 1_u64.checked_shl(height).and_then(|leaves| self.size.checked_add(leaves));
+        let (Some(next), true) = (next, self.size == 0 || self.size.trailing_zeros() >= height) else { return false };
+        let mut node = root;
+        for _ in 0..(self.size >> height).trailing_ones() {
+            if let Some(left) = self.nodes.pop() {
+                node = node_hash(&left, &node);
+            }
+        }
+        self.nodes.push(node);
+        self.size = next;
+        true
+    }
+
     /// The root hash; of no leaves it is the hash of nothing.
     #[must_use]
     pub fn root(&self) -> Digest {
@@ -80,6 +96,17 @@ impl CompactRange {
         let fits = rest.is_empty() && hashes.len() == expected;
         fits.then(|| Self { size, nodes: hashes.iter().copied().map(Digest).collect() })
     }
+}
+
+/// The heights of the perfect subtrees that lead from the first `old` leaves to the first `new`, in their order.
+pub(super) fn heights(old: u64, new: u64) -> Vec<u32> {
+    let (mut at, mut heights) = (old, Vec::new());
+    while let Some(rest) = new.checked_sub(at).filter(|rest| *rest > 0) {
+        let height = rest.ilog2().min(at.trailing_zeros());
+        heights.push(height);
+        at += 1 << height;
+    }
+    heights
 }
 
 #[cfg(test)]
@@ -125,6 +152,20 @@ mod tests {
             leaves[..size].iter().for_each(|l| range.append(leaf_hash(l)));
             assert_eq!(hex(&range.root().0), root, "{size} leaves");
         }
+    }
+
+    #[test]
+    fn a_subtree_is_appended_where_it_begins_and_nowhere_else() {
+        let mut range = CompactRange::default();
+        let node = leaf_hash(b"");
+        assert!(range.append_subtree(0, node));
+        assert!(!range.append_subtree(1, node), "two leaves do not begin at the second");
+        assert!(!range.append_subtree(64, node) && range.size() == 1);
+        assert!(CompactRange::default().append_subtree(63, node));
+        assert_eq!(heights(0, 11), [3, 1, 0]);
+        assert_eq!(heights(3, 11), [0, 2, 1, 0]);
+        assert_eq!((heights(5, 5), heights(6, 5)), (vec![], vec![]));
+        assert_eq!(heights(0, u64::MAX).len(), 64);
     }
 
     proptest! {

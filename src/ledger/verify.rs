@@ -44,6 +44,8 @@ pub struct Report {
     pub blocks: u64,
     /// Number of entries that are right.
     pub entries: u64,
+    /// The first entry that was looked at: 0, but for a run that goes on where an earlier one ended.
+    pub first: LogIndex,
     /// Root of the tree over them.
     pub root: Digest,
     /// Size of the newest checkpoint that was compared.
@@ -59,6 +61,7 @@ pub struct Report {
 /// Verifies a log block by block, in order.
 pub struct Verifier {
     head: Head,
+    first: LogIndex,
     /// Checkpoints still to be compared, smallest first, each with the name of what it was read from.
     checkpoints: Vec<(Checkpoint, String)>,
     given: usize,
@@ -98,18 +101,21 @@ impl Report {
 impl Verifier {
     /// A verifier for the log that `trust` names, which also compares these checkpoints with what it computes.
     #[must_use]
-    pub fn new(trust: LogTrust, mut checkpoints: Vec<(Checkpoint, String)>) -> Self {
+    pub fn new(trust: LogTrust, checkpoints: Vec<(Checkpoint, String)>) -> Self {
+        Self::resume(Head::genesis(trust), checkpoints)
+    }
+
+    /// The same from a head on, up to which the log was whole before: blocks before it are not looked at, and checkpoints
+    /// below it cannot be compared any more.
+    #[must_use]
+    pub fn resume(head: Head, mut checkpoints: Vec<(Checkpoint, String)>) -> Self {
+        let (first, root) = (head.next_index(), head.root());
+        checkpoints.retain(|(c, _)| c.size >= first.0);
+        let given = checkpoints.len();
         checkpoints.sort_by_key(|(c, _)| c.size);
-        let mut verifier = Self {
-            head: Head::genesis(trust),
-            given: checkpoints.len(),
-            checkpoints,
-            compared: 0,
-            newest: None,
-            findings: Vec::new(),
-            broken: false,
-        };
-        verifier.compare_checkpoints(0, &Digest([0; 32]), "checkpoint");
+        let mut verifier =
+            Self { head, first, given, checkpoints, compared: 0, newest: None, findings: Vec::new(), broken: false };
+        verifier.compare_checkpoints(first.0, &root, "checkpoint");
         verifier
     }
 
@@ -177,9 +183,9 @@ impl Verifier {
             let (check, class) = (Check::LargestKnownSize, FindingClass::Incomplete);
             self.fail(check, class, &missing, Some(LogIndex(entries)), message);
         }
-        let Self { head, checkpoints: _, given, compared, newest, findings, broken: _ } = self;
+        let Self { head, first, checkpoints: _, given, compared, newest, findings, broken: _ } = self;
         let root = head.root();
-        Report { blocks, entries, root, checkpoint: newest, checkpoints: given, compared, findings }
+        Report { blocks, entries, first, root, checkpoint: newest, checkpoints: given, compared, findings }
     }
 
     fn missing(&mut self, expected: BlockNumber, found: &str) {

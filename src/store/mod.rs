@@ -25,6 +25,6 @@ pub use config_map::{Anchor, ConfigMapStore, anchor_data, anchor_of, parts_of, r
 pub use follow::{StoreEvent, follow};
 #[cfg(feature = "client")]
 pub use handle::{AppendError, Committed, Confirmed, Health, Ledger, SequencerInput, Stats, View};
-pub use replay::{Recorded, ReplayError, encode, replay};
+pub use replay::{Recorded, ReplayError, encode, read_entries, replay};
 #[cfg(feature = "client")]
 pub use sequencer::{Clock, Seed, Sequencer, WriterSource};

@@ -81,14 +81,28 @@ pub fn encode(event: &Event, time: UnixMillis, writer: &str) -> Result<Vec<u8>, 
 /// # Errors
 /// [`ReplayError`] at the first entry that is wrong; `state` holds the ones before.
 pub fn replay(block: &Block, state: &mut State) -> Result<Vec<Recorded>, ReplayError> {
-    let mut recorded = Vec::new();
-    for (offset, bytes) in (0..).zip(block.entries()) {
-        let index = LogIndex(block.header.first.0 + offset);
+    events(block)
+        .map(|recorded| {
+            let recorded = recorded?;
+            state.apply(recorded.index, &recorded.event)?;
+            Ok(recorded)
+        })
+        .collect()
+}
+
+/// The entries of a verified block with their meaning, each by itself: whether one fits to those before is not looked at.
+///
+/// # Errors
+/// [`ReplayError::Entry`] and [`ReplayError::Event`] at the first entry that is wrong.
+pub fn read_entries(block: &Block) -> Result<Vec<Recorded>, ReplayError> {
+    events(block).collect()
+}
+
+fn events(block: &Block) -> impl Iterator<Item = Result<Recorded, ReplayError>> {
+    (block.header.first.0..).map(LogIndex).zip(block.entries()).map(|(index, bytes)| {
         let Entry { kind, time, writer, fields } =
             Entry::decode(bytes).map_err(|source| ReplayError::Entry { index, source })?;
         let event = Event::read(&kind, fields).map_err(|source| ReplayError::Event { index, source })?;
-        state.apply(index, &event)?;
-        recorded.push(Recorded { index, time, writer, event });
-    }
-    Ok(recorded)
+        Ok(Recorded { index, time, writer, event })
+    })
 }

@@ -12,7 +12,7 @@ use crate::desk::{Desk, Run, run};
 
 pub const ORIGIN: &str = "miax.dev/ecm/test/0";
 
-/// A ledger of three blocks, one ConfigMap a file in `dump/`, with the ConfigMap that vouches for it.
+/// A ledger of a few blocks, one ConfigMap a file in `dump/`, with the ConfigMap that vouches for it.
 pub struct Archive {
     pub desk: Desk,
     pub key: String,
@@ -20,15 +20,20 @@ pub struct Archive {
 
 impl Archive {
     pub fn new() -> Self {
+        Self::about("c", 3)
+    }
+
+    /// So many blocks about objects whose names begin so: by other names it is another history of the same log.
+    pub fn about(what: &str, blocks: u8) -> Self {
         let desk = Desk::empty();
         std::fs::create_dir(desk.path("dump")).expect("directory");
         let key = NoteSigner::try_new(ORIGIN, &[1; 32]).expect("key");
         let trust = LogTrust { origin: ORIGIN.to_owned(), epoch: 0, key: key.verifier() };
         let writer = Writer::try_new(ORIGIN, &key, "w", &[2; 32], UnixMillis(1_000_000)).expect("writer");
         let mut head = Head::genesis(trust);
-        for number in 0..3_u8 {
+        for number in 0..blocks {
             let object =
-                ObjectRef { kind: "ControlCommand".into(), namespace: "shop".into(), name: format!("c{number}") };
+                ObjectRef { kind: "ControlCommand".into(), namespace: "shop".into(), name: format!("{what}{number}") };
             let (uid, resource_version) = (number.to_string(), "1".to_owned());
             let event = Event::Stored(StoredEvent { object, digest: sha256(&[number]), uid, resource_version });
             let mut entries = vec![encode(&event, UnixMillis(5), "w").expect("entry")];

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::output::{Answer, Tone, one_line, paint, table, tell};
 use crate::cli::source::Verified;
-use crate::ledger::{Check, Finding, FindingClass, Outcome, Report};
+use crate::ledger::{Check, Finding, FindingClass, Outcome, Report, Scope, outcomes};
 
 /// The exit code of a verification: 1 says that the log is not what it was, 2 that this could not be told.
 pub(super) fn answer(findings: &[Finding]) -> Answer {
@@ -60,7 +60,7 @@ fn check_value((check, outcome): &(Check, Outcome)) -> Value {
 }
 
 /// A line for each point: what became of it.
-pub(super) fn checks_text(checks: &[(Check, Outcome)]) -> String {
+pub(super) fn checks_text(report: &Report, scope: &Scope) -> String {
     let row = |(check, outcome): &(Check, Outcome)| {
         let result = match outcome {
             Outcome::Passed { entries } => format!("passed, over {entries} entries"),
@@ -72,16 +72,18 @@ pub(super) fn checks_text(checks: &[(Check, Outcome)]) -> String {
         };
         vec![format!("V{}", check.point()), check.as_str().to_owned(), result]
     };
-    table(&checks.iter().map(row).collect::<Vec<_>>())
+    table(&outcomes(report, scope).iter().map(row).collect::<Vec<_>>())
 }
 
 pub(super) fn report_value(ledger: &Verified) -> Value {
-    let Verified { report, checks, trust, claims, .. } = ledger;
+    let Verified { report, scope, trust, claims, .. } = ledger;
+    let checks = outcomes(report, scope);
     json!({
         "verdict": verdict(&report.findings),
         "whole": report.is_whole(),
         "blocks": report.blocks,
         "entries": report.entries,
+        "first": report.first,
         "root": report.root,
         "origin": trust.origin,
         "key": trust.key.to_string(),
@@ -93,14 +95,15 @@ pub(super) fn report_value(ledger: &Verified) -> Value {
 }
 
 pub(super) fn report_text(ledger: &Verified) -> String {
-    let Report { blocks, entries, root, checkpoint, checkpoints: _, compared: _, findings } = &ledger.report;
+    let Report { blocks, entries, first, root, checkpoint, checkpoints: _, compared: _, findings } = &ledger.report;
     let mut lines: Vec<String> = findings.iter().map(finding_line).collect();
     let word = match FindingClass::worst(findings) {
         None => paint("whole", Tone::Good),
         Some(FindingClass::Tampered) => paint("tampered", Tone::Bad),
         Some(class) => paint(&format!("could not tell, {}", class.as_str()), Tone::Doubt),
     };
-    lines.push(format!("{word}: {entries} entries in {blocks} blocks verify, root {root}"));
+    let from = if first.0 == 0 { String::new() } else { format!(", those before entry {first} in an earlier run") };
+    lines.push(format!("{word}: {entries} entries in {blocks} blocks verify{from}, root {root}"));
     lines.push(match checkpoint {
         Some(size) => format!("a checkpoint over {size} entries was compared"),
         None => "no checkpoint was compared: a cut end would not show".to_owned(),

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use crate::cli::dump::{Dump, read_file};
 use crate::cli::files::read_text;
 use crate::cli::output::{Answer, Failure, Format, Tone, paint, plain, print};
-use crate::cli::source::{Published, Trust, Verified, verify};
+use crate::cli::source::{Published, Trust, Verified};
+use crate::cli::walk::verify;
 use crate::cli::witnessed;
 use crate::constitution::Event;
 use crate::ledger::{
-    CheckpointError, ConsistencyText, Entry, EntryError, Finding, FindingClass, InclusionText, ProofError, ProofText,
-    ProofTextError, SignedCheckpoint, leaf_hash,
+    CheckpointError, ConsistencyText, Culprit, Entry, EntryError, Finding, FindingClass, Fork, ForkError, ForkProof,
+    InclusionText, ProofError, ProofText, ProofTextError, SignedCheckpoint, leaf_hash,
 };
 use crate::trust::{NoteVerifier, Quorum};
 
@@ -27,15 +28,19 @@ use super::told::Told;
   miax ledger verify checkout-3.pack.json --key KEY
   miax ledger verify --proof 12.tlog-proof --entry 12.json --key KEY
   miax ledger verify --proof growth.txt --continues kept.txt --key KEY
+  miax ledger verify --fork miax-fork-0123456789abcdef.json --key KEY
 
 Exit codes: 0 good or proven, 1 tampered with or not proven, 2 could not tell: incomplete, unwitnessed, unsupported, or unreadable.")]
 pub(super) struct Arguments {
     /// A directory, a tarball, a file of kubectl, or - for stdin; or a pack.
-    #[arg(required_unless_present_any = ["proof", "pack"], conflicts_with_all = ["proof", "pack"])]
+    #[arg(required_unless_present_any = ["proof", "pack", "fork"], conflicts_with_all = ["proof", "pack", "fork"])]
     path: Option<PathBuf>,
     /// A pack that `miax ledger pack` wrote, and nothing else.
-    #[arg(long, value_name = "FILE", conflicts_with = "proof")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["proof", "fork"])]
     pack: Option<PathBuf>,
+    /// A fork proof that `miax ledger audit` wrote: that the log told two histories, and which key did.
+    #[arg(long, value_name = "FILE", conflicts_with = "proof")]
+    fork: Option<PathBuf>,
     /// A proof that `miax ledger prove` or another program wrote.
     #[arg(long, value_name = "FILE")]
     proof: Option<PathBuf>,
@@ -69,7 +74,7 @@ enum Refusal {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    let Arguments { path, pack, proof, entry, continues, checks, trust, output } = arguments;
+    let Arguments { path, pack, fork, proof, entry, continues, checks, trust, output } = arguments;
     let pack = match (pack, path) {
         (Some(path), _) => Some(read_file(path)?),
         (None, Some(path)) => pack::read(path)?,
@@ -87,6 +92,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     if let Some(path) = path {
         let (ledger, _) = verify(Dump::read(path)?, trust)?;
         return show(&ledger, *checks, *output);
+    }
+    if let Some(path) = fork {
+        return check_fork(path, trust, *output);
     }
     let proof = proof.as_ref().ok_or_else(|| Failure::new("give a dump or --proof FILE"))?;
     let (origin, key) = trust.named()?;
@@ -107,10 +115,39 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     }
 }
 
+/// Whether a log told two histories. That it did is what is asked here: then the answer is yes.
+fn check_fork(path: &Path, trust: &Trust, output: Format) -> Result<Answer, Failure> {
+    let trust = trust.log_trust()?;
+    let refused = |class: FindingClass, why: String| {
+        let text = format!("{}: {}: {why}", paint("not proven", Tone::Bad), path.display());
+        (json!({"verdict": class.as_str(), "proven": false, "why": why}), text, answer_of(Some(class)))
+    };
+    let checked = ForkProof::parse(&read_text(path)?).and_then(|proof| proof.check(&trust));
+    let (value, text, answer) = match checked {
+        Ok(Fork { culprit: culprit @ Culprit::Nobody(..), what }) => {
+            // Two checkpoints of them would tell who it was.
+            refused(FindingClass::Incomplete, format!("{what}; {culprit}"))
+        }
+        Ok(Fork { culprit, what }) => {
+            let value = json!({
+                "verdict": "good", "proven": true, "origin": trust.origin, "what": what,
+                "culprit": culprit.as_str(), "keys": culprit.keys(),
+            });
+            let word = paint("proven", Tone::Good);
+            let text = format!("{word}: the log {} told two histories\n{what}\n{culprit}", trust.origin);
+            (value, text, Answer::Yes)
+        }
+        Err(error @ ForkError::Format(_)) => refused(FindingClass::Unsupported, error.to_string()),
+        Err(error) => refused(FindingClass::Tampered, error.to_string()),
+    };
+    print(output, &value, || text)?;
+    Ok(answer)
+}
+
 /// Prints what a verification found.
 pub(super) fn show(ledger: &Verified, checks: bool, output: Format) -> Result<Answer, Failure> {
     print(output, &report_value(ledger), || match checks {
-        true => format!("{}\n{}", checks_text(&ledger.checks), report_text(ledger)),
+        true => format!("{}\n{}", checks_text(&ledger.report, &ledger.scope), report_text(ledger)),
         false => report_text(ledger),
     })?;
     Ok(answer(&ledger.report.findings))

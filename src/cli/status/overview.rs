@@ -73,7 +73,8 @@ pub(super) struct Overview<'a> {
 impl Soundness {
     /// What a verification found.
     pub(super) fn of(report: &Report) -> Self {
-        let Report { blocks, entries, root: _, checkpoint: _, checkpoints: _, compared: _, findings } = report;
+        let Report { blocks, entries, first: _, root: _, checkpoint: _, checkpoints: _, compared: _, findings } =
+            report;
         let findings = findings.iter().map(|f| format!("{}: {}", f.object, f.message)).collect();
         Self { entries: *entries, blocks: *blocks, findings }
     }

@@ -283,7 +283,12 @@ impl<S: BlockStore> Sequencer<S> {
                     self.take_in(&other);
                     return Ok(());
                 }
-                Created::Refused(what) => return Err(AppendError::Refused(what)),
+                Created::Refused(what) => {
+                    // What is tried next under this number are other bytes. One key never seals two blocks of one number, so
+                    // that two such seals are proof of a fork (ADR 0020): the next block brings its own key.
+                    self.writer = None;
+                    return Err(AppendError::Refused(what));
+                }
             }
         }
         Ok(())

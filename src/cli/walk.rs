@@ -1,0 +1,124 @@
+//! The walk over a ledger that was read: every block is verified, every entry read, State folded.
+
+use crate::api::names::CHECKPOINT_CONFIG_MAP;
+use crate::constitution::State;
+use crate::ledger::{AuditState, BlockParts, Check, Finding, FindingClass, Head, Scope, Verifier, parse_block_name};
+use crate::store::{read_entries, replay};
+use crate::trust::sha256;
+
+use super::archived::Vouched;
+use super::dump::Dump;
+use super::output::Failure;
+use super::source::{Resolved, Trust, Verified};
+use super::{embedded, witnessed};
+
+/// How an earlier audit of the same log ended.
+pub(super) struct Earlier {
+    /// What it wrote.
+    pub(super) text: String,
+    /// Where that is.
+    pub(super) place: String,
+    /// Whether to go on there, and not to hash again what it has hashed.
+    pub(super) go_on: bool,
+}
+
+/// Verifies and replays what was read.
+pub(super) fn verify(dump: Dump, trust: &Trust) -> Result<(Verified, State), Failure> {
+    walk(dump, trust, None).map(|(ledger, state, _)| (ledger, state))
+}
+
+/// The same, with the end of the chain that was verified. What an earlier audit saw must still be there; State is that of
+/// the entries that were looked at.
+pub(super) fn walk(dump: Dump, trust: &Trust, earlier: Option<&Earlier>) -> Result<(Verified, State, Head), Failure> {
+    let Dump { blocks, claims, archived, live } = dump;
+    let claims = claims.unwrap_or_default();
+    let quorum = trust.quorum()?;
+    let Resolved { trust, mut checkpoints, published, wrong } = trust.resolve(&claims)?;
+    let vouched = archived.as_ref().map(|a| a.vouched(&trust.origin, &trust.key)).unwrap_or_default();
+    let Vouched { checkpoints: kept, size: archived_size, wrong: wrong_in_archive } = vouched;
+    checkpoints.extend(kept);
+    let mut begin = Head::genesis(trust.clone());
+    let mut replaced = None;
+    if let Some(Earlier { text, place, go_on }) = earlier {
+        let useless = |e: &dyn std::fmt::Display| {
+            Failure::new(format!("{place}: {e}"))
+                .with_next("remove the file to begin anew; keep it if you did not change it")
+        };
+        let state = AuditState::parse(text, &trust.origin).map_err(|e| useless(&e))?;
+        checkpoints.push((state.checkpoint(), format!("the last audit, in {place},")));
+        if *go_on {
+            begin = state.resume(trust.clone()).map_err(|e| useless(&e))?;
+            replaced = last_replaced(&blocks, &state);
+        }
+    }
+    let resumed = begin.next_block();
+    // The objects of an archive are computed again from all blocks.
+    let archived = archived.filter(|_| resumed.0 == 0);
+    let mut verifier = Verifier::resume(begin, checkpoints);
+    let (mut state, mut entries) = (State::default(), Vec::new());
+    let (mut right, mut stored) = (Vec::new(), Vec::new());
+    let mut senseless = None;
+    for (name, parts) in blocks {
+        if parse_block_name(&name).is_some_and(|(epoch, number)| epoch == trust.epoch && number < resumed) {
+            continue;
+        }
+        let parts = match parts {
+            Ok(parts) => parts,
+            Err(what) => {
+                verifier.unreadable(&name, what);
+                continue;
+            }
+        };
+        if let (Some(block), None) = (verifier.block(&name, &parts), &senseless) {
+            // Where the beginning was not read, nothing can be said about what fits to it.
+            let read = if resumed.0 == 0 { replay(&block, &mut state) } else { read_entries(&block) };
+            match read {
+                Ok(recorded) => {
+                    entries.extend(recorded);
+                    right.push(block);
+                    stored.push((name, parts));
+                }
+                Err(error) => {
+                    let (check, class) = match error.is_unsupported() {
+                        true => (Check::UnknownForms, FindingClass::Unsupported),
+                        false => (Check::EntryForm, FindingClass::Tampered),
+                    };
+                    senseless = Some(Finding::new(check, class, name, Some(error.index()), error.to_string()));
+                }
+            }
+        }
+    }
+    let head = verifier.head().clone();
+    let mut report = verifier.finish();
+    report.findings.extend(senseless);
+    report.checkpoints += usize::from(wrong.is_some());
+    report.findings.extend(replaced);
+    report.findings.extend(wrong);
+    report.findings.extend(wrong_in_archive);
+    if let Some(archived) = &archived {
+        report.findings.extend(archived.check(&stored, &right, archived_size));
+    }
+    let (documents, forged) = embedded::check(&entries);
+    report.findings.extend(forged);
+    let unwitnessed = quorum.as_ref().and_then(|q| witnessed::check(q, published.as_ref(), CHECKPOINT_CONFIG_MAP));
+    report.findings.extend(unwitnessed);
+    if live {
+        report.findings.iter_mut().for_each(Finding::of_the_log_itself);
+    }
+    let kinds = entries.iter().map(|r| r.event.kind()).collect();
+    let (epoch, witnesses, archived) = (trust.epoch, quorum.is_some(), archived.is_some());
+    let scope = Scope { epoch, witnesses, archived, copies: 0, documents, kinds };
+    Ok((Verified { report, scope, trust, entries, claims, blocks: right, parts: stored, published }, state, head))
+}
+
+/// Whether the last block that an earlier audit saw is another one now, or gone.
+fn last_replaced(blocks: &[(String, Result<BlockParts, String>)], state: &AuditState) -> Option<Finding> {
+    let last = state.blocks().0.checked_sub(1)?;
+    let is_last = |name: &str| parse_block_name(name).is_some_and(|(_, number)| number.0 == last);
+    let found = blocks.iter().find(|(name, _)| is_last(name));
+    let digest = found.and_then(|(_, parts)| parts.as_ref().ok()).map(|parts| sha256(parts.header.as_bytes()));
+    let same = digest == Some(state.previous());
+    let message = "the last block that was audited is gone or is another one now".to_owned();
+    let object = found.map_or_else(|| format!("block {last}"), |(name, _)| name.clone());
+    (!same).then(|| Finding::new(Check::PreviousDigest, FindingClass::Tampered, object, None, message))
+}
