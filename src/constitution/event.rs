@@ -1,6 +1,7 @@
 //! Events: what the entries of the ledger mean to the constitution.
 
 mod effect;
+mod flood;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use super::facts::TargetFact;
 use super::request::Operation;
 
 pub use effect::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, LapseEvent};
+pub use flood::{FloodEvent, FloodSource};
 
 /// A thing that happened. The ledger stores it as an entry of the kind [`Event::kind`] with the fields of the variant. What
 /// [`super::State`] remembers whole is shared with it, not copied.
@@ -40,6 +42,8 @@ pub enum Event {
     Enact(Box<EnactEvent>),
     /// An emergency charter was not ratified in time.
     Lapse(LapseEvent),
+    /// Refusals that were not written one by one.
+    Flood(Box<FloodEvent>),
     /// A writer's key was introduced; the ledger checks it, State ignores it.
     KeyAdd(KeyEvent),
 }
@@ -217,6 +221,7 @@ impl Event {
             Self::EffectUndone(_) => "effect.undone",
             Self::Enact(_) => "enact",
             Self::Lapse(_) => "charter.lapse",
+            Self::Flood(_) => "flood",
             Self::KeyAdd(_) => "key.add",
         }
     }
@@ -230,6 +235,7 @@ impl Event {
             Self::EffectUndone(e) => Some(e.now),
             Self::Enact(e) => Some(e.now),
             Self::Lapse(e) => Some(e.now),
+            Self::Flood(e) => Some(e.last),
             Self::Stored(_)
             | Self::Document(_)
             | Self::Adopt(_)
@@ -254,6 +260,7 @@ impl Event {
             Self::EffectUndone(e) => serde_json::to_value(e),
             Self::Enact(e) => serde_json::to_value(e),
             Self::Lapse(e) => serde_json::to_value(e),
+            Self::Flood(e) => serde_json::to_value(e),
             Self::KeyAdd(e) => Ok(Value::Object(e.fields.clone())),
         };
         match value {
@@ -280,6 +287,7 @@ impl Event {
             "effect.undone" => serde_json::from_value(value).map(Self::EffectUndone),
             "enact" => serde_json::from_value(value).map(Self::Enact),
             "charter.lapse" => serde_json::from_value(value).map(Self::Lapse),
+            "flood" => serde_json::from_value(value).map(Self::Flood),
             "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),
             other => return Err(EventError::Kind(other.to_owned())),
         };

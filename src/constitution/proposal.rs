@@ -7,7 +7,7 @@ use crate::units::{Digest, LogIndex};
 
 use super::action::{Target, WorkloadAction};
 use super::decision::Decision;
-use super::event::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, StoredEvent};
+use super::event::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, FloodEvent, StoredEvent};
 use super::facts::Facts;
 use super::gate::{GateRequest, gate};
 use super::request::Request;
@@ -32,6 +32,8 @@ pub enum Proposal {
     Lapse,
     /// Record that a temporary effect was taken back. Nothing happens when it is recorded already.
     Undone(EffectUndoneEvent),
+    /// Record refusals that were answered and counted.
+    Flood(Box<FloodEvent>),
     /// Record how an action ended. Refused when it did not begin or has ended already.
     End(Effect),
 }
@@ -97,6 +99,7 @@ pub fn deliberate(proposal: &Proposal, state: &State, facts: &Facts) -> Outcome 
         Proposal::Enact(object) => super::record::enact(object, state, facts),
         Proposal::Lapse => super::record::lapse(state, facts),
         Proposal::Undone(event) => state.undo_effect(event),
+        Proposal::Flood(event) => Outcome { events: vec![Event::Flood(event.clone())], reply: Reply::Done },
         Proposal::End(effect) => state.end_effect(effect),
     }
 }

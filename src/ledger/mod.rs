@@ -9,6 +9,7 @@ mod block;
 mod chain;
 mod checkpoint;
 mod entry;
+mod flood;
 mod fork;
 mod fork_find;
 mod proof;
@@ -26,6 +27,7 @@ pub use block::{
 pub use chain::{ChainError, Head, LogTrust, Writer, WriterError, boundary_room};
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use entry::{Entry, EntryError, MAX_ENTRY_BYTES};
+pub use flood::{Bucket, Flood, Folded, FoldedError, Folding, Limits, Rate, root_of};
 pub use fork::{Culprit, Fork, ForkError, ForkProof, Sealed};
 pub use fork_find::{Difference, LogCopy, Statement, find_fork};
 pub use proof::{ConsistencyProof, HashTree, InclusionProof, ProofError};

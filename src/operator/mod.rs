@@ -8,11 +8,11 @@ mod guards;
 mod install;
 mod lease;
 mod log_key;
+mod numbers;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
@@ -30,9 +30,11 @@ use crate::controllers::{
     CheckpointWriter, Context, Queue, SeatClients, end_isolations, keep_checkpoints, sweep, watchdog,
 };
 use crate::ledger::{Checkpoint, Head, LogTrust};
-use crate::store::{Clock, ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow};
-use crate::telemetry::{LedgerNumbers, Metrics, Readiness, init_logging, probes};
+use crate::store::{Clock, ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow, keep_floods};
+use crate::telemetry::{Metrics, Readiness, init_logging, probes};
 use crate::units::UnixSeconds;
+
+use numbers::numbers;
 
 pub use args::{Arguments, Command, Common};
 pub use install::objects;
@@ -42,6 +44,8 @@ const EPOCH: u16 = 0;
 /// Calls of the API server that take longer are given up.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a webhook that ends tries to write down what it has only counted.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Why the operator does not run.
 #[derive(Debug, thiserror::Error)]
@@ -206,26 +210,6 @@ fn reporter(replica: &str) -> Reporter {
     Reporter { controller: CONTROLLER_ACCOUNT.to_owned(), instance: Some(replica.to_owned()) }
 }
 
-fn numbers(ledger: &Ledger, now: UnixSeconds) -> LedgerNumbers {
-    let view = ledger.view();
-    let stats = ledger.stats();
-    let emergency = view.state.emergency().filter(|e| now < e.ratify_by);
-    let due: Vec<UnixSeconds> = view.state.obligations().map(|o| o.due).chain(emergency.map(|e| e.ratify_by)).collect();
-    LedgerNumbers {
-        size: view.head.next_index().0,
-        whole: view.health == Health::Whole,
-        entries: stats.entries.load(Ordering::Relaxed),
-        blocks: stats.blocks.load(Ordering::Relaxed),
-        conflicts: stats.conflicts.load(Ordering::Relaxed),
-        ambiguous: stats.ambiguous.load(Ordering::Relaxed),
-        charter_expires: view.state.charter(now).map(|c| c.expires_at),
-        obligations: u64::try_from(due.len()).unwrap_or(u64::MAX),
-        obligation_due: due.into_iter().min(),
-        held: u64::try_from(view.state.held().count()).unwrap_or(u64::MAX),
-        frozen: u64::try_from(view.state.freezes(now).count()).unwrap_or(u64::MAX),
-    }
-}
-
 fn ledger_ready(ledger: &Ledger) -> Result<(), String> {
     match &ledger.view().health {
         Health::Whole => Ok(()),
@@ -263,7 +247,8 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     let (draining, is_draining) = watch::channel(false);
     let ready = readiness(ledger.clone(), snapshot.clone(), leaf_ending, is_draining, base.clock.clone());
     base.serve_probes(common.probes, ready, ledger.clone()).await?;
-    let webhook = Arc::new(Webhook::new(ledger, snapshot, base.metrics.clone()));
+    tokio::spawn(keep_floods(ledger.clone()));
+    let webhook = Arc::new(Webhook::new(ledger.clone(), snapshot, base.metrics.clone()));
     let server = Arc::new(Server::start(listen, &leaf, door, router(webhook))?);
     tracing::info!(address = %server.address(), origin = base.origin, "the webhook listens");
     tokio::spawn(authority::keep_leaf(
@@ -284,6 +269,12 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     draining.send_replace(true);
     tokio::time::sleep(Duration::from_secs(drain)).await;
     server.stop().await;
+    // Nobody asks any more: what was only counted is written down, as long as the ledger answers at all.
+    match tokio::time::timeout(LAST_WORDS, ledger.flush_floods()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "refusals that were only counted are lost"),
+        Err(_) => tracing::error!("refusals that were only counted are lost: the ledger does not answer"),
+    }
     Ok(())
 }
 

@@ -34,6 +34,7 @@ pub struct Metrics {
     ledger_entries: IntGauge,
     ledger_whole: IntGauge,
     ledger_written: IntCounterVec,
+    unwritten: IntGauge,
 }
 
 /// Why metrics cannot be set up; a mistake in this file.
@@ -56,6 +57,10 @@ pub struct LedgerNumbers {
     pub conflicts: u64,
     /// Appends whose answer was lost.
     pub ambiguous: u64,
+    /// Refusals that this process folded.
+    pub folded: u64,
+    /// Those of them that are not in the ledger yet.
+    pub unwritten: u64,
     /// When the charter in force ends.
     pub charter_expires: Option<UnixSeconds>,
     /// How many post-mortems, acknowledgements and ratifications are owed.
@@ -118,7 +123,7 @@ impl Metrics {
             ledger_written: counter(
                 opts!(
                     "miax_ledger_appends_total",
-                    "What this process wrote to the ledger: entries, blocks, conflicts (another writer was first), ambiguous (an answer was lost)."
+                    "What this process wrote to the ledger: entries, blocks, conflicts (another writer was first), ambiguous (an answer was lost), folded (refusals of a flood that were counted instead)."
                 ),
                 &["what"],
             )?,
@@ -142,6 +147,10 @@ impl Metrics {
             held: gauge("miax_commands_held", "Commands that wait in the cluster for people to sign them.")?,
             frozen: gauge("miax_namespaces_frozen", "Namespaces that are frozen.")?,
             ledger_entries: gauge("miax_ledger_entries", "Entries in the ledger, as this replica sees it.")?,
+            unwritten: gauge(
+                "miax_ledger_folded_unwritten",
+                "Refusals of a flood that are counted and not in the ledger yet: what a crash of this process would lose.",
+            )?,
             ledger_whole: gauge(
                 "miax_ledger_whole",
                 "1 when the ledger is read and nothing of it was deleted or changed.",
@@ -169,7 +178,7 @@ impl Metrics {
                 let _ = self.gate.with_label_values(&[kind.as_str(), decision]);
             }
         }
-        for what in ["entries", "blocks", "conflicts", "ambiguous"] {
+        for what in ["entries", "blocks", "conflicts", "ambiguous", "folded"] {
             let _ = self.ledger_written.with_label_values(&[what]);
         }
     }
@@ -211,12 +220,15 @@ impl Metrics {
             blocks,
             conflicts,
             ambiguous,
+            folded,
+            unwritten,
             charter_expires,
             obligations,
             obligation_due,
             held,
             frozen,
         } = numbers;
+        self.unwritten.set(i64::try_from(unwritten).unwrap_or(i64::MAX));
         self.held.set(i64::try_from(held).unwrap_or(i64::MAX));
         self.frozen.set(i64::try_from(frozen).unwrap_or(i64::MAX));
         self.ledger_entries.set(i64::try_from(size).unwrap_or(i64::MAX));
@@ -224,9 +236,13 @@ impl Metrics {
         self.charter.set(charter_expires.map_or(0, UnixSeconds::get));
         self.obligations.set(i64::try_from(obligations).unwrap_or(i64::MAX));
         self.obligation_due.set(obligation_due.map_or(0, UnixSeconds::get));
-        for (what, now) in
-            [("entries", entries), ("blocks", blocks), ("conflicts", conflicts), ("ambiguous", ambiguous)]
-        {
+        for (what, now) in [
+            ("entries", entries),
+            ("blocks", blocks),
+            ("conflicts", conflicts),
+            ("ambiguous", ambiguous),
+            ("folded", folded),
+        ] {
             let counter = self.ledger_written.with_label_values(&[what]);
             counter.inc_by(now.saturating_sub(counter.get()));
         }

@@ -155,6 +155,7 @@ fn ended(recorded: &Recorded) -> Option<String> {
         | Event::Document(_)
         | Event::Adopt(_)
         | Event::EffectBegin(_)
+        | Event::Flood(_)
         | Event::KeyAdd(_) => None,
     }
 }

@@ -8,10 +8,10 @@ mod command;
 mod government;
 mod in_force;
 mod obligation;
+mod refusals;
 
 use std::sync::Arc;
 
-use crate::api::reason::Reason;
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
 use super::action::Target;
@@ -41,8 +41,7 @@ pub struct State {
     stored: imbl::HashMap<(ObjectRef, Digest), Arc<str>>,
     judged: imbl::HashMap<Arc<str>, (LogIndex, Arc<DecisionEvent>)>,
     judged_order: imbl::Vector<Arc<str>>,
-    /// Refused changes of workloads, so that a syncer that tries for ever is recorded once.
-    refused: imbl::OrdMap<(ObjectRef, Digest), (LogIndex, Arc<DecisionEvent>)>,
+    refusals: refusals::Refusals,
     /// The latest time that an entry was decided at.
     newest_time: UnixSeconds,
     next: LogIndex,
@@ -270,20 +269,6 @@ impl State {
         self.next
     }
 
-    /// The index and judgement of the same change of a workload, when it was refused for the same reason since the freeze that
-    /// refuses it now.
-    pub(super) fn refused(
-        &self,
-        object: &ObjectRef,
-        template: &Digest,
-        reason: Reason,
-    ) -> Option<(LogIndex, Decision)> {
-        let (index, event) = self.refused.get(&(object.clone(), *template))?;
-        let same = event.findings.first().is_some_and(|f| f.reason == reason);
-        let since = self.government.frozen(&object.namespace, event.now).is_some_and(|freeze| freeze.index < *index);
-        (same && since).then(|| (*index, decision_of(event)))
-    }
-
     /// The index and judgement of this very question, when it was judged before with the same verdict: the same UID about the
     /// same bytes. A UID alone proves nothing, and an allow is never repeated for what would be refused now.
     pub(super) fn judged(&self, question: &DecisionEvent) -> Option<(LogIndex, Decision)> {
@@ -292,6 +277,11 @@ impl State {
         let DecisionEvent { operation: o, object: b, inputs: i, verdict: v, .. } = question;
         let same = (operation, object, inputs, verdict) == (o, b, i, v);
         same.then(|| (*index, decision_of(event)))
+    }
+
+    /// The index and judgement of a refusal that this one only repeats.
+    pub(super) fn repeated(&self, refusal: &DecisionEvent) -> Option<(LogIndex, Decision)> {
+        self.refusals.repeated(refusal)
     }
 
     /// Whether the command was used: from `effect.begin` on.

@@ -185,6 +185,7 @@ fn counts_signatures(event: &Event) -> bool {
         | Event::EffectFailed(_)
         | Event::EffectUndone(_)
         | Event::Lapse(_)
+        | Event::Flood(_)
         | Event::KeyAdd(_) => false,
     }
 }
