@@ -2,6 +2,7 @@
 
 mod effect;
 mod flood;
+mod witness;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use super::request::Operation;
 
 pub use effect::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, LapseEvent};
 pub use flood::{FloodEvent, FloodSource};
+pub use witness::{PolicySetEvent, UnwitnessedEvent};
 
 /// A thing that happened. The ledger stores it as an entry of the kind [`Event::kind`] with the fields of the variant. What
 /// [`super::State`] remembers whole is shared with it, not copied.
@@ -46,6 +48,10 @@ pub enum Event {
     Flood(Box<FloodEvent>),
     /// A writer's key was introduced; the ledger checks it, State ignores it.
     KeyAdd(KeyEvent),
+    /// The operator runs by another policy for witnesses than before.
+    PolicySet(PolicySetEvent),
+    /// The log was unwitnessed for too long, or is witnessed again.
+    Unwitnessed(UnwitnessedEvent),
 }
 
 /// Which object an event is about.
@@ -223,6 +229,8 @@ impl Event {
             Self::Lapse(_) => "charter.lapse",
             Self::Flood(_) => "flood",
             Self::KeyAdd(_) => "key.add",
+            Self::PolicySet(_) => "policy.set",
+            Self::Unwitnessed(_) => "unwitnessed",
         }
     }
 
@@ -236,6 +244,8 @@ impl Event {
             Self::Enact(e) => Some(e.now),
             Self::Lapse(e) => Some(e.now),
             Self::Flood(e) => Some(e.last),
+            Self::PolicySet(e) => Some(e.now),
+            Self::Unwitnessed(e) => Some(e.now),
             Self::Stored(_)
             | Self::Document(_)
             | Self::Adopt(_)
@@ -261,6 +271,8 @@ impl Event {
             Self::Enact(e) => serde_json::to_value(e),
             Self::Lapse(e) => serde_json::to_value(e),
             Self::Flood(e) => serde_json::to_value(e),
+            Self::PolicySet(e) => serde_json::to_value(e),
+            Self::Unwitnessed(e) => serde_json::to_value(e),
             Self::KeyAdd(e) => Ok(Value::Object(e.fields.clone())),
         };
         match value {
@@ -288,6 +300,8 @@ impl Event {
             "enact" => serde_json::from_value(value).map(Self::Enact),
             "charter.lapse" => serde_json::from_value(value).map(Self::Lapse),
             "flood" => serde_json::from_value(value).map(Self::Flood),
+            "policy.set" => serde_json::from_value(value).map(Self::PolicySet),
+            "unwitnessed" => serde_json::from_value(value).map(Self::Unwitnessed),
             "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),
             other => return Err(EventError::Kind(other.to_owned())),
         };

@@ -359,7 +359,8 @@ mod tests {
         let text = place.to_string();
         assert_eq!(text, format!("01020304050607ff/7 {}", hash(1).hex()));
         assert_eq!(text.parse(), Ok(place));
-        for wrong in ["", "a/b c", &text.replace("/7", "/07"), &text.replace('/', " "), text.split_at(1).1, &format!("{text}0")]
+        for wrong in
+            ["", "a/b c", &text.replace("/7", "/07"), &text.replace('/', " "), text.split_at(1).1, &format!("{text}0")]
         {
             assert!(wrong.parse::<Folded>().is_err(), "{wrong}");
         }

@@ -62,7 +62,8 @@ impl ReplayError {
                 StateError::DocumentIncomplete { index, .. }
                 | StateError::DocumentWrong { index, .. }
                 | StateError::EffectOrder { index, .. }
-                | StateError::Index { index, .. },
+                | StateError::Index { index, .. }
+                | StateError::WitnessOrder { index },
             ) => *index,
         }
     }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::cli::output::{Answer, Failure, Tone, one_line, paint, print};
 use crate::cli::source::Source;
 use crate::constitution::{
-    Event, Finding, FloodEvent, FloodSource, NextStep, SignerRef, TargetFact, TargetState, Verdict,
+    Event, Finding, FloodEvent, FloodSource, NextStep, PolicySetEvent, SignerRef, TargetFact, TargetState,
+    UnwitnessedEvent, Verdict,
 };
 use crate::store::Recorded;
 use crate::units::{Digest, LogIndex, UnixSeconds};
@@ -130,6 +131,20 @@ fn describe_event(event: &Event, rows: &mut Rows) {
         Event::Enact(e) => rows.add("what", &format!("{}; in force at once", e.summary)),
         Event::Lapse(e) => rows.add("what", &format!("the emergency charter was not ratified until {}", e.ratify_by)),
         Event::Flood(e) => describe_flood(e, rows),
+        Event::PolicySet(e) => {
+            let PolicySetEvent { mode, quorum, witnesses, max_age, now: _ } = e;
+            rows.add("what", &format!("witnesses: {}; {quorum} must cosign within {max_age}", mode.as_str()));
+            rows.add("witnesses", &witnesses.to_string());
+        }
+        Event::Unwitnessed(e) => {
+            let UnwitnessedEvent { witnessed, since, until, now: _ } = e;
+            let what = match until {
+                None => format!("too few witnesses have vouched for the log since {since}"),
+                Some(until) => format!("from {since} to {until} too few witnesses vouched for the log"),
+            };
+            rows.add("what", &what);
+            rows.add("witnessed", &format!("{witnessed} entries"));
+        }
         Event::KeyAdd(e) => {
             let text = |key: &str| e.fields.get(key).and_then(Value::as_str).unwrap_or_default();
             rows.add("what", &format!("the log's key vouches for the writer {}", text("name")));

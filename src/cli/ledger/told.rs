@@ -104,6 +104,19 @@ impl<'a> From<&'a Event> for Told<'a> {
                     ..Told::of_the_log(format!("{count} refusals{who} from {first} to {last}"))
                 }
             }
+            Event::PolicySet(e) => Told {
+                result: e.mode.as_str().to_owned(),
+                ..Told::of_the_log(format!("witnesses {}, {} must cosign", e.witnesses, e.quorum))
+            },
+            Event::Unwitnessed(e) => match e.until {
+                None => {
+                    Told { result: "begins".to_owned(), ..Told::of_the_log(format!("unwitnessed since {}", e.since)) }
+                }
+                Some(until) => {
+                    let what = format!("unwitnessed from {} to {until}", e.since);
+                    Told { result: "ended".to_owned(), ..Told::of_the_log(what) }
+                }
+            },
             Event::KeyAdd(e) => {
                 let name = e.fields.get("name").and_then(Value::as_str).unwrap_or_default();
                 Told::of_the_log(format!("writer {name}"))

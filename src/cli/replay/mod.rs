@@ -192,6 +192,8 @@ impl Bench {
             | Event::EffectFailed(_)
             | Event::EffectUndone(_)
             | Event::Flood(_)
+            | Event::PolicySet(_)
+            | Event::Unwitnessed(_)
             | Event::KeyAdd(_) => Finding::Observed,
         }
     }
@@ -316,7 +318,9 @@ fn describe(event: &Event) -> String {
         Event::Enact(e) => &e.object,
         Event::Lapse(e) => &e.object,
         Event::Flood(e) => &e.sample.object,
-        Event::Document(_) | Event::KeyAdd(_) => return event.kind().to_owned(),
+        Event::Document(_) | Event::PolicySet(_) | Event::Unwitnessed(_) | Event::KeyAdd(_) => {
+            return event.kind().to_owned();
+        }
     };
     format!("{} of {object}", event.kind())
 }

@@ -156,6 +156,8 @@ fn ended(recorded: &Recorded) -> Option<String> {
         | Event::Adopt(_)
         | Event::EffectBegin(_)
         | Event::Flood(_)
+        | Event::PolicySet(_)
+        | Event::Unwitnessed(_)
         | Event::KeyAdd(_) => None,
     }
 }

@@ -57,6 +57,8 @@ impl State {
                 }
                 self.charters.lapse(index);
             }
+            Event::PolicySet(e) => self.set_policy(e),
+            Event::Unwitnessed(e) => self.set_unwitnessed(index, e)?,
             Event::Flood(_) | Event::KeyAdd(_) => {}
         }
         if let Some(now) = event.now() {

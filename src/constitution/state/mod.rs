@@ -9,6 +9,7 @@ mod government;
 mod in_force;
 mod obligation;
 mod refusals;
+mod witnessing;
 
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub struct State {
     judged: imbl::HashMap<Arc<str>, (LogIndex, Arc<DecisionEvent>)>,
     judged_order: imbl::Vector<Arc<str>>,
     refusals: refusals::Refusals,
+    witnessing: witnessing::Witnessing,
     /// The latest time that an entry was decided at.
     newest_time: UnixSeconds,
     next: LogIndex,
@@ -81,6 +83,12 @@ pub enum StateError {
         index: LogIndex,
         /// The one that should have come.
         expected: LogIndex,
+    },
+    /// Time without witnesses ended that had not begun, or began twice.
+    #[error("entry {index}: the time without witnesses is out of order")]
+    WitnessOrder {
+        /// Index of the entry.
+        index: LogIndex,
     },
 }
 

@@ -186,6 +186,8 @@ fn counts_signatures(event: &Event) -> bool {
         | Event::EffectUndone(_)
         | Event::Lapse(_)
         | Event::Flood(_)
+        | Event::PolicySet(_)
+        | Event::Unwitnessed(_)
         | Event::KeyAdd(_) => false,
     }
 }
