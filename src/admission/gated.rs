@@ -170,6 +170,10 @@ impl Webhook {
             Health::Starting => Some(unable(&AppendError::Starting)),
             Health::Broken(what) => Some(unable(&AppendError::Broken(what.clone()))),
         };
+        // The witnesses' silence is no reason: what is frozen is known. That the ledger is not the whole one is.
+        if let Some((Reason::LedgerBroken, message)) = (self.doubts)() {
+            return (Decision::refusal(Reason::LedgerBroken, message), Kept::Nowhere);
+        }
         let Some(refusal) = decision else { return (passed(), Kept::Nowhere) };
         if dry_run || view.health != Health::Whole {
             return (refusal, Kept::Nowhere);

@@ -28,14 +28,24 @@ pub struct Webhook {
     pub(super) ledger: Ledger,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) doubts: Doubts,
     places: Semaphore,
 }
+
+/// Tells why nothing governed may be allowed at the moment, whatever the judge says: reason and message.
+pub type Doubts = Arc<dyn Fn() -> Option<(Reason, String)> + Send + Sync>;
 
 impl Webhook {
     /// A webhook on this ledger.
     #[must_use]
     pub fn new(ledger: Ledger, snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Self {
-        Self { ledger, snapshot, metrics, places: Semaphore::new(MAX_IN_FLIGHT) }
+        Self { ledger, snapshot, metrics, doubts: Arc::new(|| None), places: Semaphore::new(MAX_IN_FLIGHT) }
+    }
+
+    /// The same, which allows nothing while there are doubts.
+    #[must_use]
+    pub fn with_doubts(self, doubts: Doubts) -> Self {
+        Self { doubts, ..self }
     }
 
     /// Answers one review; always an AdmissionReview, whatever the bytes are.
@@ -80,6 +90,10 @@ impl Webhook {
         // Syncers re-apply for ever; that is neither judged nor recorded (R30).
         if let Some(decision) = unchanged(&request) {
             return (decision, Kept::Nowhere);
+        }
+        // Not a verdict, and not recorded: what is in doubt is the record itself.
+        if let Some((reason, message)) = (self.doubts)() {
+            return (Decision::refusal(reason, message), Kept::Nowhere);
         }
         let facts = self.snapshot.facts(&request);
         if dry_run {

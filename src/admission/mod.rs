@@ -13,7 +13,7 @@ mod snapshot;
 
 pub use certificates::{Authority, AuthorityError, AuthorityStep, Leaf};
 pub use door::{Door, DoorError};
-pub use handler::Webhook;
+pub use handler::{Doubts, Webhook};
 pub use review::{Review, ReviewError, respond};
 pub use server::{ServeError, Server, router};
 pub use snapshot::{Snapshot, WorkloadCache};

@@ -229,8 +229,7 @@ impl HashTree {
     pub(super) fn subtrees(&self, old: u64, new: u64) -> Option<Vec<Digest>> {
         let mut at = old;
         let root = |height: u32| {
-            let level = self.levels.get(usize::try_from(height).ok()?)?;
-            let root = level.get(usize::try_from(at >> height).ok()?).copied();
+            let root = self.levels.get(usize::try_from(height).ok()?)?.get(at >> height);
             at += 1 << height;
             root
         };

@@ -4,11 +4,13 @@ mod args;
 mod authority;
 mod client_ca;
 mod clock;
+mod error;
 mod guards;
 mod install;
 mod lease;
 mod log_key;
 mod numbers;
+mod witnesses;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,19 +26,21 @@ use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use crate::admission::{Server, Snapshot, Webhook, WorkloadCache, router};
+use crate::admission::{Doubts, Server, Snapshot, Webhook, WorkloadCache, router};
 use crate::api::names::{CONTROLLER_ACCOUNT, executor_account};
 use crate::controllers::{
-    CheckpointWriter, Context, Queue, SeatClients, end_isolations, keep_checkpoints, sweep, watchdog,
+    CheckpointWriter, Context, Queue, SeatClients, Vouching, end_isolations, follow_anchor, keep_checkpoints, sweep,
+    watchdog,
 };
 use crate::ledger::{Checkpoint, Head, LogTrust};
-use crate::store::{Clock, ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow, keep_floods};
+use crate::store::{Clock, ConfigMapStore, Health, Ledger, Sequencer, StoreEvent, WriterSource, follow, keep_floods};
 use crate::telemetry::{Metrics, Readiness, init_logging, probes};
 use crate::units::UnixSeconds;
 
 use numbers::numbers;
 
 pub use args::{Arguments, Command, Common};
+pub use error::Error;
 pub use install::objects;
 
 /// Epoch of the log. A new one begins only after a disaster, by a decision that this version does not know yet.
@@ -46,55 +50,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a webhook that ends tries to write down what it has only counted.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// Why the operator does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No certificate for the webhook.
-    #[error("the webhook has no certificate: {0}")]
-    Certificate(#[from] authority::CertificateError),
-    /// The checkpoint in the cluster is not one of this log.
-    #[error("the checkpoint in the cluster does not open: {0}")]
-    Checkpoint(#[from] crate::ledger::CheckpointError),
-    /// The authorities of client certificates.
-    #[error(transparent)]
-    ClientCa(#[from] client_ca::ClientCaError),
-    /// The cluster cannot be identified.
-    #[error("the namespace kube-system has no uid; this cluster cannot be identified")]
-    ClusterUid,
-    /// A socket or a signal.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// What went wrong.
-        source: std::io::Error,
-    },
-    /// Kubernetes did not answer or refused.
-    #[error("{0}")]
-    Kube(#[from] kube::Error),
-    /// No kubeconfig.
-    #[error("no cluster to talk to: {0}")]
-    Kubeconfig(String),
-    /// No log key.
-    #[error("the ledger cannot be written: {0}")]
-    LogKey(#[from] log_key::LogKeyError),
-    /// Leadership was lost; another process takes over.
-    #[error("the lease was lost; another controller leads now")]
-    LeaseLost,
-    /// Metrics cannot be set up.
-    #[error("{0}")]
-    Metrics(#[from] crate::telemetry::MetricsError),
-    /// The operating system has no randomness.
-    #[error("the operating system gives no random bytes: {0}")]
-    Random(#[from] getrandom::Error),
-    /// The webhook cannot listen.
-    #[error("{0}")]
-    Serve(#[from] crate::admission::ServeError),
-    /// A task that must never end did.
-    #[error("the {0} stopped; the process ends so that it is started anew")]
-    TaskEnded(&'static str),
-}
 
 /// Runs what the command line says until a signal comes.
 ///
@@ -115,6 +70,15 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
 fn print_manifests(objects: &[serde_json::Value]) {
     let documents: Vec<String> = objects.iter().map(crate::trust::to_yaml).collect();
     println!("{}", documents.join("---\n").trim_end());
+}
+
+/// The ledger of a process.
+struct Started {
+    ledger: Ledger,
+    alive: watch::Receiver<bool>,
+    /// Breaks the ledger off.
+    alarms: mpsc::Sender<StoreEvent>,
+    trust: LogTrust,
 }
 
 /// What both roles have.
@@ -139,21 +103,25 @@ impl Base {
         Ok(Self { config, client, clock: clock::wall_clock(), metrics, cluster_uid, origin })
     }
 
-    /// Starts to read the ledger and to take proposals.
-    fn start_ledger(&self, options: &Common, key: log_key::LogKey) -> Result<(Ledger, watch::Receiver<bool>), Error> {
+    /// Starts to read the ledger and to take proposals. The ledger must hold what a witness holds.
+    fn start_ledger(&self, options: &Common, key: log_key::LogKey, held: Option<Checkpoint>) -> Result<Started, Error> {
         let log_key::LogKey { signer, anchor } = key;
         let trust = LogTrust { origin: self.origin.clone(), epoch: EPOCH, key: signer.verifier() };
-        let promised = match anchor.checkpoint.as_str() {
-            "" => None,
-            note => Some(Checkpoint::open(note, &self.origin, &trust.key)?),
+        let open = |note: &str| match note {
+            "" => Ok(None),
+            note => Checkpoint::open(note, &self.origin, &trust.key).map(Some),
         };
+        // Of what the log's key has vouched for the most counts, whoever brought it here.
+        let promises = [open(&anchor.checkpoint)?, open(&anchor.contradiction)?, held];
+        let promised = promises.into_iter().flatten().max_by_key(|checkpoint| checkpoint.size);
         let seed = clock::seed_source(clock::random_bytes()?);
         let writers = WriterSource { log_key: signer, replica: options.replica.clone(), seed };
         // A client of its own: appends wait behind nothing else of this process.
         let store = ConfigMapStore::new(Client::try_from(self.config.clone())?);
-        let (sequencer, ledger, input) =
-            Sequencer::new(store, Head::genesis(trust), promised, writers, self.clock.clone());
+        let head = Head::genesis(trust.clone());
+        let (sequencer, ledger, input) = Sequencer::new(store, head, promised, writers, self.clock.clone());
         let (events, inbox) = mpsc::channel(256);
+        let alarms = events.clone();
         let (ended, alive) = watch::channel(false);
         let watching = follow(self.client.clone(), EPOCH, events);
         tokio::spawn(async move {
@@ -163,7 +131,14 @@ impl Base {
             }
             let _ = ended.send(true);
         });
-        Ok((ledger, alive))
+        Ok(Started { ledger, alive, alarms, trust })
+    }
+
+    /// What stands against allowing anything, by what the cluster says about its witnesses.
+    fn doubts(&self, vouching: Arc<Vouching>, ledger: Ledger) -> Doubts {
+        let clock = self.clock.clone();
+        tokio::spawn(follow_anchor(self.client.clone(), vouching.clone(), ledger.clone(), clock.clone()));
+        Arc::new(move || vouching.doubt(ledger.view().head.next_index().0, clock().into()))
     }
 
     /// Serves probes and metrics.
@@ -239,7 +214,9 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     let base = Base::start(&common).await?;
     let door = client_ca.map(|path| client_ca::open(path, client_name)).transpose()?;
     let key = log_key::wait_for(&base.client, &base.origin).await?;
-    let (ledger, alive) = base.start_ledger(&common, key)?;
+    let witnesses = witnesses::Named::by(&common.witnessing)?;
+    let held = witnesses.hold(&key.signer.verifier()).await;
+    let Started { ledger, alive, alarms: _, trust } = base.start_ledger(&common, key, held)?;
     let workloads = WorkloadCache::start(&base.client);
     let snapshot = Arc::new(Snapshot::new(workloads, base.cluster_uid.clone(), common.genesis, base.clock.clone()));
     let leaf = authority::first_leaf(&base.client, &names, &base.clock).await?;
@@ -248,7 +225,11 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     let ready = readiness(ledger.clone(), snapshot.clone(), leaf_ending, is_draining, base.clock.clone());
     base.serve_probes(common.probes, ready, ledger.clone()).await?;
     tokio::spawn(keep_floods(ledger.clone()));
-    let webhook = Arc::new(Webhook::new(ledger.clone(), snapshot, base.metrics.clone()));
+    let webhook = Webhook::new(ledger.clone(), snapshot, base.metrics.clone());
+    let webhook = Arc::new(match witnesses.policy {
+        Some(policy) => webhook.with_doubts(base.doubts(Arc::new(Vouching::new(policy, trust)), ledger.clone())),
+        None => webhook,
+    });
     let server = Arc::new(Server::start(listen, &leaf, door, router(webhook))?);
     tracing::info!(address = %server.address(), origin = base.origin, "the webhook listens");
     tokio::spawn(authority::keep_leaf(
@@ -309,7 +290,9 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     let base = Base::start(&options).await?;
     let key = log_key::read_or_make(&base.client, &base.origin).await?;
     let again = log_key::read_or_make(&base.client, &base.origin).await?;
-    let (ledger, alive) = base.start_ledger(&options, key)?;
+    let witnesses = witnesses::Named::by(&options.witnessing)?;
+    let held = witnesses.surely_hold(&key.signer.verifier()).await?;
+    let Started { ledger, alive, alarms, trust: _ } = base.start_ledger(&options, key, held)?;
     let probed = ledger.clone();
     base.serve_probes(options.probes, Arc::new(move || ledger_ready(&probed)), ledger.clone()).await?;
     let nonce = crate::units::hex(clock::random_bytes()?.get(..4).unwrap_or_default());
@@ -322,7 +305,7 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     tracing::info!("leading");
     let context = Arc::new(Context {
         client: base.client.clone(),
-        ledger: ledger.clone(),
+        ledger,
         seats: seat_clients(base.config.clone()),
         queue: Queue::default(),
         events: Recorder::new(base.client.clone(), reporter(&options.replica)),
@@ -331,8 +314,15 @@ async fn run_controller(options: Common) -> Result<(), Error> {
         cluster_uid: base.cluster_uid.clone(),
         genesis: options.genesis,
     });
-    let checkpoints =
-        CheckpointWriter { client: base.client.clone(), ledger, key: again.signer, origin: base.origin.clone() };
+    let checkpoints = CheckpointWriter {
+        context: context.clone(),
+        key: again.signer,
+        store: ConfigMapStore::new(base.client.clone()),
+        epoch: EPOCH,
+        alarms,
+        policy: witnesses.policy,
+        endpoints: witnesses.endpoints,
+    };
     let (stop, stopping) = watch::channel(false);
     let stopped = ended(stopping).boxed().shared();
     let controllers = tokio::spawn(crate::controllers::run(context.clone(), stopped));

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder, histogram_opts,
-    opts,
+    Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    histogram_opts, opts,
 };
 
 use crate::api::GovernedKind;
 use crate::api::reason::{Reason, ReasonClass};
 use crate::constitution::WorkloadKind;
-use crate::units::UnixSeconds;
+use crate::units::{Seconds, UnixSeconds};
+
+use super::witness::WitnessResult;
 
 /// Seconds; the webhook's budget is one.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 0.8, 3.0];
@@ -31,6 +33,11 @@ pub struct Metrics {
     obligation_due: IntGauge,
     held: IntGauge,
     frozen: IntGauge,
+    witness_lag: IntGauge,
+    witnessed: IntGauge,
+    witness_entries: IntGaugeVec,
+    witness_answers: IntCounterVec,
+    contradicted: IntGauge,
     ledger_entries: IntGauge,
     ledger_whole: IntGauge,
     ledger_written: IntCounterVec,
@@ -90,6 +97,11 @@ impl Metrics {
             registry.register(Box::new(metric.clone()))?;
             Ok(metric)
         };
+        let gauges = |opts: Opts, labels: &[&str]| -> Result<IntGaugeVec, MetricsError> {
+            let metric = IntGaugeVec::new(opts, labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
         let gauge = |name: &str, help: &str| -> Result<IntGauge, MetricsError> {
             let metric = IntGauge::new(name, help)?;
             registry.register(Box::new(metric.clone()))?;
@@ -145,6 +157,29 @@ impl Metrics {
                 "When the first of them is due, in seconds since 1970; 0 when none is owed.",
             )?,
             held: gauge("miax_commands_held", "Commands that wait in the cluster for people to sign them.")?,
+            witness_lag: gauge(
+                "miax_ledger_witness_lag_seconds",
+                "For how long the log has been larger than what a quorum of the witnesses vouches for; on the leading controller.",
+            )?,
+            witnessed: gauge(
+                "miax_ledger_witnessed_entries",
+                "How many entries a quorum of the witnesses vouches for; on the leading controller.",
+            )?,
+            witness_entries: gauges(
+                opts!(
+                    "miax_ledger_witness_entries",
+                    "How many entries each witness cosigned, by its number in the order of the flags, from 0; 0 when it is not known."
+                ),
+                &["witness"],
+            )?,
+            witness_answers: counter(
+                opts!("miax_ledger_witness_answers_total", "Answers of witnesses, by what they were."),
+                &["result"],
+            )?,
+            contradicted: gauge(
+                "miax_ledger_contradicted",
+                "1 when a witness holds a checkpoint of the log's key that contradicts the ledger; on the leading controller.",
+            )?,
             frozen: gauge("miax_namespaces_frozen", "Namespaces that are frozen.")?,
             ledger_entries: gauge("miax_ledger_entries", "Entries in the ledger, as this replica sees it.")?,
             unwritten: gauge(
@@ -178,6 +213,10 @@ impl Metrics {
                 let _ = self.gate.with_label_values(&[kind.as_str(), decision]);
             }
         }
+        for result in WitnessResult::ALL {
+            let _ = self.witness_answers.with_label_values(&[result.as_str()]);
+        }
+        let _ = self.witness_entries.with_label_values(&["0"]);
         for what in ["entries", "blocks", "conflicts", "ambiguous", "folded"] {
             let _ = self.ledger_written.with_label_values(&[what]);
         }
@@ -209,6 +248,26 @@ impl Metrics {
     /// How many guards do not hold.
     pub fn guards_broken(&self, count: i64) {
         self.guards_broken.set(count);
+    }
+
+    /// Counts what a witness answered.
+    pub fn witness_answered(&self, result: WitnessResult) {
+        self.witness_answers.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// Tells for how long the log has outgrown its witnesses, what they vouch for together, and each of them.
+    pub fn witnessed(&self, lag: Seconds, entries: u64, each: impl Iterator<Item = u64>) {
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.witness_lag.set(number(lag.0));
+        self.witnessed.set(number(entries));
+        for (witness, entries) in each.enumerate() {
+            self.witness_entries.with_label_values(&[&witness.to_string()]).set(number(entries));
+        }
+    }
+
+    /// Tells that a witness holds what contradicts the ledger.
+    pub fn contradicted(&self) {
+        self.contradicted.set(1);
     }
 
     /// Takes the ledger's numbers over, right before a scrape.

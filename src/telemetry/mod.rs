@@ -10,4 +10,4 @@ mod witness;
 pub use logging::init_logging;
 pub use metrics::{LedgerNumbers, Metrics, MetricsError};
 pub use probes::{Readiness, probes};
-pub use witness::WitnessMetrics;
+pub use witness::{WitnessMetrics, WitnessResult};
