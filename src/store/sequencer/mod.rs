@@ -281,7 +281,7 @@ impl<S: BlockStore> Sequencer<S> {
                 }
                 Created::Refused(what) => {
                     // What is tried next under this number are other bytes. One key never seals two blocks of one number, so
-                    // that two such seals are proof of a fork (ADR 0016): the next block brings its own key.
+                    // that two such seals are proof of a fork (ADR 0017): the next block brings its own key.
                     self.writer = None;
                     return Err(AppendError::Refused(what));
                 }
