@@ -7,13 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::Api;
 use kube::api::PostParams;
+use kube::runtime::events::{Event, EventType};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::api::names::{CHECKPOINT_CONFIG_MAP, SYSTEM_NAMESPACE};
+use crate::api::reason::Reason;
 use crate::constitution::{PolicySetEvent, Proposal, TargetFact, UnwitnessedEvent};
 use crate::ledger::{Checkpoint, Contradiction, WitnessLag};
 use crate::store::{Anchor, AppendError, ConfigMapStore, Confirmed, Health, StoreEvent, View, anchor_data, anchor_of};
@@ -27,6 +29,8 @@ use super::witness::{CompareError, Endpoint, Heard, LeafError, Question, Witness
 const PERIOD: Duration = Duration::from_secs(1);
 /// For how long a larger checkpoint may only mean that this replica is behind.
 const GRACE: Duration = Duration::from_secs(10);
+/// An Event that takes longer is lost.
+const EVENT_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Signs checkpoints into the ConfigMap `miax-checkpoint`, and has them cosigned.
 pub struct CheckpointWriter {
@@ -147,7 +151,11 @@ impl Keeper {
             return Err(WriteError::Unheard(count, needed));
         }
         if kept.is_some() {
-            self.change(|anchor| anchor.contradiction.clear()).await?;
+            let clear = |anchor: &mut Anchor| {
+                anchor.contradiction.clear();
+                Ok(true)
+            };
+            self.change(clear).await?;
             tracing::warn!("the ledger holds again what contradicted it; the contradiction is taken back");
         }
         self.heard = true;
@@ -208,8 +216,15 @@ impl Keeper {
 
     async fn tell_contradiction(&mut self) -> Result<(), WriteError> {
         if let Some(shown) = self.untold.clone() {
-            self.change(|anchor| anchor.contradiction = shown).await?;
+            let tell = |anchor: &mut Anchor| {
+                anchor.contradiction = shown;
+                Ok(true)
+            };
+            self.change(tell).await?;
             self.untold = None;
+            let note =
+                "a witness holds a checkpoint of this log that contradicts the ledger; it is in data.contradiction";
+            self.announce(EventType::Warning, Reason::LedgerBroken, note.to_owned()).await;
         }
         Ok(())
     }
@@ -218,18 +233,20 @@ impl Keeper {
         Api::namespaced(self.writer.context.client.clone(), SYSTEM_NAMESPACE)
     }
 
-    async fn change(&self, change: impl FnOnce(&mut Anchor)) -> Result<(), WriteError> {
+    /// Changes what the cluster says about its log, if `change` says that there is something to do. What it decides by is what is
+    /// replaced: with the resourceVersion that was read, of two writers one wins, and the other reads again.
+    async fn change(&self, change: impl FnOnce(&mut Anchor) -> Result<bool, WriteError>) -> Result<(), WriteError> {
         let mut map = self.api().get(CHECKPOINT_CONFIG_MAP).await?;
         let mut anchor = anchor_of(&map);
-        change(&mut anchor);
-        map.data = Some(anchor_data(&anchor));
-        // With the resourceVersion that was read: of two writers one wins, the other reads again.
-        self.api().replace(CHECKPOINT_CONFIG_MAP, &PostParams::default(), &map).await?;
+        if change(&mut anchor)? {
+            map.data = Some(anchor_data(&anchor));
+            self.api().replace(CHECKPOINT_CONFIG_MAP, &PostParams::default(), &map).await?;
+        }
         Ok(())
     }
 
-    async fn known(&self) -> Result<Option<Checkpoint>, WriteError> {
-        let anchor = anchor_of(&self.api().get(CHECKPOINT_CONFIG_MAP).await?);
+    /// The checkpoint that the cluster has.
+    fn known(&self, anchor: &Anchor) -> Result<Option<Checkpoint>, WriteError> {
         match anchor.checkpoint.as_str() {
             "" => Ok(None),
             note => Ok(Some(Checkpoint::open(note, self.verifier.name(), &self.verifier)?)),
@@ -237,30 +254,34 @@ impl Keeper {
     }
 
     async fn write(&self, checkpoint: &Checkpoint) -> Result<(), WriteError> {
-        match self.known().await? {
+        let note = checkpoint.sign(&self.writer.key)?;
+        let replace = |anchor: &mut Anchor| match self.known(anchor)? {
             // Another replica was faster, or we are behind: a smaller size is never signed.
             Some(known) if known.size > checkpoint.size => Err(WriteError::Smaller(known.size, checkpoint.size)),
             Some(known) if known.size == checkpoint.size && known.root != checkpoint.root => Err(WriteError::Another),
-            Some(known) if known.size == checkpoint.size => Ok(()),
+            Some(known) if known.size == checkpoint.size => Ok(false),
             Some(_) | None => {
-                let note = checkpoint.sign(&self.writer.key)?;
-                self.change(|anchor| anchor.checkpoint = note).await
+                anchor.checkpoint = note;
+                Ok(true)
             }
-        }
+        };
+        self.change(replace).await
     }
 
     /// Shows the checkpoint with the lines of the witnesses, if it is still the newest.
     async fn publish(&self, checkpoint: &Checkpoint, cosigned: &str, quorum: bool) -> Result<(), WriteError> {
-        let is_newest = self.known().await?.as_ref() == Some(checkpoint);
-        self.change(|anchor| {
-            if is_newest {
+        let show = |anchor: &mut Anchor| match self.known(anchor)? {
+            Some(known) if known == *checkpoint => {
                 cosigned.clone_into(&mut anchor.checkpoint);
+                if quorum {
+                    cosigned.clone_into(&mut anchor.witnessed);
+                }
+                Ok(true)
             }
-            if quorum {
-                cosigned.clone_into(&mut anchor.witnessed);
-            }
-        })
-        .await
+            // Another controller leads; it asks the witnesses itself.
+            Some(_) | None => Ok(false),
+        };
+        self.change(show).await
     }
 
     fn measure(&mut self, view: &View, now: UnixSeconds) {
@@ -286,12 +307,37 @@ impl Keeper {
         let event = |since, until| UnwitnessedEvent { witnessed: self.lag.size(), since, until, now };
         let late = self.lag.late(witnesses.policy.max_age, now);
         match (view.state.unwitnessed(), late) {
-            (None, Some(since)) => self.append(Proposal::Unwitnessed(event(since, None))).await,
+            (None, Some(since)) => {
+                self.append(Proposal::Unwitnessed(event(since, None))).await?;
+                let note = format!("too few witnesses have vouched for the ledger since {since}");
+                self.announce(EventType::Warning, Reason::Unwitnessed, note).await;
+                Ok(())
+            }
             // It ended when witnesses vouched for the entry that says that it began.
             (Some((index, since)), _) if self.lag.size() > index.0 => {
-                self.append(Proposal::Unwitnessed(event(since, Some(now)))).await
+                self.append(Proposal::Unwitnessed(event(since, Some(now)))).await?;
+                let note = format!("enough witnesses vouch for the ledger again; they did not since {since}");
+                self.announce(EventType::Normal, Reason::Unwitnessed, note).await;
+                Ok(())
             }
             (None, None) | (Some(_), _) => Ok(()),
+        }
+    }
+
+    /// An Event on the ConfigMap with the checkpoint; nothing waits for it.
+    async fn announce(&self, type_: EventType, reason: Reason, note: String) {
+        let (reason, action) = (reason.as_str().to_owned(), "Witness".to_owned());
+        let event = Event { type_, reason, note: Some(note), action, secondary: None };
+        let object = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("ConfigMap".to_owned()),
+            namespace: Some(SYSTEM_NAMESPACE.to_owned()),
+            name: Some(CHECKPOINT_CONFIG_MAP.to_owned()),
+            ..ObjectReference::default()
+        };
+        let sent = tokio::time::timeout(EVENT_DEADLINE, self.writer.context.events.publish(&event, &object)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            tracing::warn!(reason = event.reason, "an Event was not written");
         }
     }
 

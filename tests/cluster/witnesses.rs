@@ -130,6 +130,10 @@ fn without_witnesses_nothing_is_allowed_until_they_are_back() {
     assert_eq!((&newest["mode"], &newest["quorum"]), (&"require".into(), &2.into()), "{policy:?}");
     let ended = eventually(|| Some(told("unwitnessed")).filter(|e| !e.is_empty() && e.len().is_multiple_of(2)));
     let ended = ended.unwrap_or_else(|| panic!("{:?}\n{}", told("unwitnessed"), stage.controller.log()));
+    let events = ["-n", "miax-system", "get", "events.events.k8s.io", "-o", "jsonpath={.items[*].reason}"];
+    let told =
+        eventually(|| stage.plane().kubectl().run(&events).ok().filter(|reasons| reasons.contains("Unwitnessed")));
+    assert!(told.is_some(), "an Event tells whoever watches: {}", stage.controller.log());
     for time in ended.chunks(2) {
         assert!(time[0]["until"].is_null() && time[1]["until"].is_string(), "{ended:?}");
         assert_eq!(time[0]["since"], time[1]["since"]);
