@@ -1,7 +1,7 @@
 # One target for each job of CI; `make ci` is all of them.
 CARGO ?= cargo
 
-.PHONY: demo test e2e fmt clippy pure deny advisories generate bench image ci
+.PHONY: demo test e2e fmt clippy pure deny advisories generate tamper bench image ci
 
 demo: ## The whole loop on a real API server.
 	$(CARGO) build --workspace --bins
@@ -36,7 +36,10 @@ advisories: ## Known vulnerabilities of the crates; fetches the database from gi
 generate: ## Writes what is generated: CRDs and reference pages.
 	MIAX_GENERATE=1 $(CARGO) test --package miax --test repository generated
 
+tamper: ## Ten thousand random changes of blocks, proofs and an archive: none may be missed.
+	$(CARGO) bench --profile dev --package miax --bench tamper
+
 bench: ## Speed, beside its targets.
-	$(CARGO) bench --package miax
+	$(CARGO) bench --package miax --bench targets
 
 ci: fmt clippy pure test e2e deny

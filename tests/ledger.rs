@@ -10,6 +10,8 @@ mod insider;
 mod log;
 #[path = "ledger/proofs.rs"]
 mod proofs;
+#[path = "ledger/tamper.rs"]
+mod tamper;
 #[path = "ledger/tiles.rs"]
 mod tiles;
 
@@ -292,4 +294,18 @@ fn numbers_of_blocks_are_dense() {
     let (blocks, head) = log(&[1, 1]);
     assert_eq!(head.next_block(), BlockNumber(2));
     assert_eq!(blocks[1].0, "ecm-0000-0000000000000001");
+}
+
+#[test]
+fn a_few_hundred_of_the_tamper_run_are_all_found() {
+    let sample = tamper::Sample::new();
+    let mut found = std::collections::BTreeMap::new();
+    for seed in 0..400 {
+        match tamper::tamper(&sample, seed) {
+            Ok(Some(what)) => *found.entry(what).or_insert(0) += 1,
+            Ok(None) => {}
+            Err(missed) => panic!("seed {seed}: {missed}"),
+        }
+    }
+    assert!(found.len() == 3 && found.values().sum::<i32>() > 380, "{found:?}");
 }

@@ -86,6 +86,8 @@ reasons! {
     ObligationDue: Allowed,
     /// What the command left to be done is done.
     ObligationMet: Allowed,
+    /// The ledger was broken, and every byte of it is there again; what was wrong stands in the entry `recover`.
+    LedgerWhole: Allowed,
     /// Every rule that matches decides, and what was decided is enforced.
     Enforced: Allowed,
 

@@ -44,11 +44,28 @@ impl Cluster {
 
     /// Does something with a client, on a runtime of its own.
     pub(super) fn with_client<T>(&self, work: impl AsyncFnOnce(Client) -> Result<T, Failure>) -> Result<T, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failure(&e))?;
-        runtime.block_on(async { work(self.client().await?).await })
+        self.run_as(None, work)
     }
 
-    async fn client(&self) -> Result<Client, Failure> {
+    /// The same as another user, whom the caller must have the right to impersonate.
+    pub(super) fn with_client_as<T>(
+        &self,
+        user: &str,
+        work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.run_as(Some(user.to_owned()), work)
+    }
+
+    fn run_as<T>(
+        &self,
+        user: Option<String>,
+        work: impl AsyncFnOnce(Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| failure(&e))?;
+        runtime.block_on(async { work(self.client(user).await?).await })
+    }
+
+    async fn client(&self, user: Option<String>) -> Result<Client, Failure> {
         // Only fails when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
@@ -63,6 +80,10 @@ impl Cluster {
             }
             None => Config::from_kubeconfig(&options).await,
         };
-        Client::try_from(config.map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))
+        let mut config = config.map_err(|e| wrong(&e))?;
+        if user.is_some() {
+            config.auth_info.impersonate = user;
+        }
+        Client::try_from(config).map_err(|e| wrong(&e))
     }
 }

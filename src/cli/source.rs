@@ -264,6 +264,12 @@ impl Trust {
         Ok(Resolved { trust, checkpoints, published, wrong })
     }
 
+    /// The log of a dump: by the key that the user brings, else by what the dump says about itself.
+    #[cfg(feature = "client")]
+    pub(super) fn of(&self, dump: &Dump) -> Result<LogTrust, Failure> {
+        self.resolve(&dump.claims.clone().unwrap_or_default()).map(|resolved| resolved.trust)
+    }
+
     /// Origin and key of the log, which the user must name: a proof cannot vouch for itself.
     pub(super) fn named(&self) -> Result<(String, NoteVerifier), Failure> {
         let text = self.key.as_deref().ok_or_else(|| {

@@ -2,6 +2,7 @@
 
 mod effect;
 mod flood;
+mod recover;
 mod witness;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use super::request::Operation;
 
 pub use effect::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, LapseEvent};
 pub use flood::{FloodEvent, FloodSource};
+pub use recover::RecoverEvent;
 pub use witness::{PolicySetEvent, UnwitnessedEvent};
 
 /// A thing that happened. The ledger stores it as an entry of the kind [`Event::kind`] with the fields of the variant. What
@@ -46,6 +48,8 @@ pub enum Event {
     Lapse(LapseEvent),
     /// Refusals that were not written one by one.
     Flood(Box<FloodEvent>),
+    /// The ledger was broken and is whole again.
+    Recover(RecoverEvent),
     /// A writer's key was introduced; the ledger checks it, State ignores it.
     KeyAdd(KeyEvent),
     /// The operator runs by another policy for witnesses than before.
@@ -228,6 +232,7 @@ impl Event {
             Self::Enact(_) => "enact",
             Self::Lapse(_) => "charter.lapse",
             Self::Flood(_) => "flood",
+            Self::Recover(_) => "recover",
             Self::KeyAdd(_) => "key.add",
             Self::PolicySet(_) => "policy.set",
             Self::Unwitnessed(_) => "unwitnessed",
@@ -246,6 +251,7 @@ impl Event {
             Self::Flood(e) => Some(e.last),
             Self::PolicySet(e) => Some(e.now),
             Self::Unwitnessed(e) => Some(e.now),
+            Self::Recover(e) => Some(e.now),
             Self::Stored(_)
             | Self::Document(_)
             | Self::Adopt(_)
@@ -273,6 +279,7 @@ impl Event {
             Self::Flood(e) => serde_json::to_value(e),
             Self::PolicySet(e) => serde_json::to_value(e),
             Self::Unwitnessed(e) => serde_json::to_value(e),
+            Self::Recover(e) => serde_json::to_value(e),
             Self::KeyAdd(e) => Ok(Value::Object(e.fields.clone())),
         };
         match value {
@@ -302,6 +309,7 @@ impl Event {
             "flood" => serde_json::from_value(value).map(Self::Flood),
             "policy.set" => serde_json::from_value(value).map(Self::PolicySet),
             "unwitnessed" => serde_json::from_value(value).map(Self::Unwitnessed),
+            "recover" => serde_json::from_value(value).map(Self::Recover),
             "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),
             other => return Err(EventError::Kind(other.to_owned())),
         };

@@ -8,7 +8,7 @@ use crate::units::{Digest, LogIndex};
 use super::action::{Target, WorkloadAction};
 use super::decision::Decision;
 use super::event::{
-    EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, FloodEvent, PolicySetEvent, StoredEvent,
+    EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, FloodEvent, PolicySetEvent, RecoverEvent, StoredEvent,
     UnwitnessedEvent,
 };
 use super::facts::Facts;
@@ -33,6 +33,8 @@ pub enum Proposal {
     Enact(Box<Value>),
     /// Record that an emergency charter has lapsed. Nothing happens when none has.
     Lapse,
+    /// Record that the ledger was broken and is whole again.
+    Recover(RecoverEvent),
     /// Record that a temporary effect was taken back. Nothing happens when it is recorded already.
     Undone(EffectUndoneEvent),
     /// Record refusals that were answered and counted.
@@ -105,6 +107,7 @@ pub fn deliberate(proposal: &Proposal, state: &State, facts: &Facts) -> Outcome 
         Proposal::Begin(object) => super::record::begin(object, state, facts),
         Proposal::Enact(object) => super::record::enact(object, state, facts),
         Proposal::Lapse => super::record::lapse(state, facts),
+        Proposal::Recover(event) => Outcome { events: vec![Event::Recover(event.clone())], reply: Reply::Done },
         Proposal::Undone(event) => state.undo_effect(event),
         Proposal::Flood(event) => Outcome { events: vec![Event::Flood(event.clone())], reply: Reply::Done },
         Proposal::Policy(event) => state.observe_policy(event),

@@ -21,7 +21,7 @@ const TOLD: [ConditionType; 6] = [
     ConditionType::Ready,
 ];
 /// Longest note that Kubernetes takes, in bytes.
-const LONGEST_NOTE: usize = 1024;
+pub(super) const LONGEST_NOTE: usize = 1024;
 /// An Event that takes longer is lost: the reconcile goes on.
 const DEADLINE: Duration = Duration::from_secs(2);
 

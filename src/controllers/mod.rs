@@ -3,6 +3,7 @@
 //! Must not: trust what admission may have missed. Every object is judged again, from its bytes, right before anything is
 //! done with it; an object that never passed the webhook is refused here.
 
+mod audit;
 mod checkpoint;
 mod command;
 mod effect;
@@ -38,6 +39,7 @@ use crate::store::{AppendError, Clock, Ledger, View};
 use crate::telemetry::Metrics;
 use crate::units::Digest;
 
+pub use audit::{Auditor, audit};
 pub use checkpoint::{CheckpointWriter, keep_checkpoints};
 pub use isolation::end_isolations;
 pub use queue::Queue;

@@ -4,6 +4,7 @@
 //! is. A ledger is tamper-evident: a change is found and named. Nothing here can prevent one.
 
 mod audit;
+mod audit_clock;
 mod audit_state;
 mod block;
 mod chain;
@@ -22,6 +23,7 @@ mod verify;
 mod witness;
 
 pub use audit::{Check, Outcome, Scope, outcomes};
+pub use audit_clock::{ClockStep, ClockWatch};
 pub use audit_state::{AuditState, AuditStateError};
 pub use block::{
     Block, BlockError, BlockParts, Header, MAX_BLOCK_BYTES, MAX_BLOCK_ENTRIES, block_name, parse_block_name,

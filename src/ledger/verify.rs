@@ -72,6 +72,9 @@ pub struct Verifier {
 }
 
 impl FindingClass {
+    /// Every class, the worst first.
+    pub const ALL: [Self; 4] = [Self::Tampered, Self::Incomplete, Self::Unwitnessed, Self::Unsupported];
+
     /// The word in the report.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -50,6 +50,9 @@ pub struct Common {
     /// Where probes and metrics are served, without TLS.
     #[arg(long, env = "MIAX_PROBES", default_value = "0.0.0.0:8080")]
     pub probes: SocketAddr,
+    /// Seconds between two audits of the whole ledger, each of which hashes every byte again.
+    #[arg(long, env = "MIAX_AUDIT_PERIOD", default_value_t = 600, value_parser = clap::value_parser!(u64).range(5..=86_400))]
+    pub audit_period: u64,
     /// Kubeconfig file; without it $KUBECONFIG, ~/.kube/config, or the pod's service account.
     #[arg(long)]
     pub kubeconfig: Option<PathBuf>,

@@ -29,8 +29,8 @@ use tokio::sync::{mpsc, watch};
 use crate::admission::{Doubts, Server, Snapshot, Webhook, WorkloadCache, router};
 use crate::api::names::{CONTROLLER_ACCOUNT, executor_account};
 use crate::controllers::{
-    CheckpointWriter, Context, Queue, SeatClients, Vouching, end_isolations, follow_anchor, keep_checkpoints, sweep,
-    watchdog,
+    Auditor, CheckpointWriter, Context, Queue, SeatClients, Vouching, audit, end_isolations, follow_anchor,
+    keep_checkpoints, sweep, watchdog,
 };
 use crate::ledger::{Checkpoint, Head, LogTrust};
 use crate::store::{Clock, ConfigMapStore, Health, Ledger, Sequencer, StoreEvent, WriterSource, follow, keep_floods};
@@ -141,6 +141,25 @@ impl Base {
         Arc::new(move || vouching.doubt(ledger.view().head.next_index().0, clock().into()))
     }
 
+    /// Starts to audit the ledger, for ever.
+    fn start_auditor(
+        &self,
+        options: &Common,
+        (ledger, alarms, trust): (Ledger, mpsc::Sender<StoreEvent>, LogTrust),
+        leading: Option<Arc<Context>>,
+    ) {
+        tokio::spawn(audit(Auditor {
+            client: self.client.clone(),
+            trust,
+            ledger,
+            findings: alarms,
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+            period: Duration::from_secs(options.audit_period),
+            leading,
+        }));
+    }
+
     /// Serves probes and metrics.
     async fn serve_probes(&self, address: SocketAddr, ready: Readiness, ledger: Ledger) -> Result<(), Error> {
         let (metrics, clock) = (self.metrics.clone(), self.clock.clone());
@@ -216,7 +235,8 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     let key = log_key::wait_for(&base.client, &base.origin).await?;
     let witnesses = witnesses::Named::by(&common.witnessing)?;
     let held = witnesses.hold(&key.signer.verifier()).await;
-    let Started { ledger, alive, alarms: _, trust } = base.start_ledger(&common, key, held)?;
+    let Started { ledger, alive, alarms, trust } = base.start_ledger(&common, key, held)?;
+    base.start_auditor(&common, (ledger.clone(), alarms, trust.clone()), None);
     let workloads = WorkloadCache::start(&base.client);
     let snapshot = Arc::new(Snapshot::new(workloads, base.cluster_uid.clone(), common.genesis, base.clock.clone()));
     let leaf = authority::first_leaf(&base.client, &names, &base.clock).await?;
@@ -292,7 +312,7 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     let again = log_key::read_or_make(&base.client, &base.origin).await?;
     let witnesses = witnesses::Named::by(&options.witnessing)?;
     let held = witnesses.surely_hold(&key.signer.verifier()).await?;
-    let Started { ledger, alive, alarms, trust: _ } = base.start_ledger(&options, key, held)?;
+    let Started { ledger, alive, alarms, trust } = base.start_ledger(&options, key, held)?;
     let probed = ledger.clone();
     base.serve_probes(options.probes, Arc::new(move || ledger_ready(&probed)), ledger.clone()).await?;
     let nonce = crate::units::hex(clock::random_bytes()?.get(..4).unwrap_or_default());
@@ -314,6 +334,7 @@ async fn run_controller(options: Common) -> Result<(), Error> {
         cluster_uid: base.cluster_uid.clone(),
         genesis: options.genesis,
     });
+    base.start_auditor(&options, (context.ledger.clone(), alarms.clone(), trust), Some(context.clone()));
     let checkpoints = CheckpointWriter {
         context: context.clone(),
         key: again.signer,

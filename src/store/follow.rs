@@ -1,5 +1,7 @@
 //! Follows the blocks of a cluster: what other replicas append, and what nobody should have deleted or changed.
 
+use std::sync::Arc;
+
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -26,6 +28,14 @@ pub enum StoreEvent {
     ListEnds,
     /// Somebody else showed that this ledger cannot be the whole one: what, in a sentence.
     Alarm(String),
+    /// The store may have changed without being seen: the connection was lost, and nothing was listed since.
+    Interrupted,
+    /// An audit begins to read the store.
+    AuditBegins,
+    /// The audit read these blocks, from the first one on; every byte of them is right.
+    Audited(Arc<Vec<BlockParts>>),
+    /// The audit found something wrong.
+    AuditFailed(String),
 }
 
 /// Sends what happens in the namespace `miax-ledger` to `events`, for ever; a lost connection is made again with growing
@@ -42,6 +52,9 @@ pub async fn follow(client: Client, epoch: u16, events: mpsc::Sender<StoreEvent>
             Ok(None) => return Ok(()),
             Err(error) => {
                 tracing::warn!(%error, "the watch of the ledger was interrupted");
+                if events.send(StoreEvent::Interrupted).await.is_err() {
+                    return Ok(());
+                }
                 continue;
             }
         };

@@ -14,6 +14,8 @@ use crate::units::{Seconds, UnixSeconds};
 
 use super::witness::WitnessResult;
 
+use super::audit::{AuditMetrics, AuditResult};
+
 /// Seconds; the webhook's budget is one.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 0.8, 3.0];
 
@@ -42,6 +44,7 @@ pub struct Metrics {
     ledger_whole: IntGauge,
     ledger_written: IntCounterVec,
     unwritten: IntGauge,
+    audits: AuditMetrics,
 }
 
 /// Why metrics cannot be set up; a mistake in this file.
@@ -190,6 +193,7 @@ impl Metrics {
                 "miax_ledger_whole",
                 "1 when the ledger is read and nothing of it was deleted or changed.",
             )?,
+            audits: AuditMetrics::try_new(&registry)?,
             registry: registry.clone(),
         };
         metrics.start_at_zero();
@@ -238,6 +242,11 @@ impl Metrics {
     pub fn reconciled(&self, kind: GovernedKind, ok: bool, took: Duration) {
         self.reconciles.with_label_values(&[kind.kind(), if ok { "ok" } else { "error" }]).inc();
         self.reconcile.with_label_values(&[kind.kind()]).observe(took.as_secs_f64());
+    }
+
+    /// Counts an audit of the ledger.
+    pub fn audited(&self, result: AuditResult, now: UnixSeconds) {
+        self.audits.audited(result, now);
     }
 
     /// Tells when the serving certificate ends.

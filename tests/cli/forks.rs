@@ -210,3 +210,13 @@ fn a_state_that_was_changed_or_is_of_another_log_is_refused() {
     check(&text.replace("\"size\":4", "\"size\":5"), "its edge does not fit");
     check(&text.replace("\"size\":4", "\"size\":-4"), "is not the state of an audit");
 }
+
+#[test]
+fn a_clock_that_went_back_is_told_and_is_no_finding() {
+    let archive = Archive::at_times("c", &[5, 900_000, 200_000, 300_000]);
+    let report = audit(&archive, &[]).expect_code(0).json();
+    let step = json!({"block": 2, "entry": 3, "writer": "w", "behindMilliseconds": 700_001});
+    assert_eq!(report["clockSteps"], json!([step]));
+    let text = ["ledger", "audit", "--dump", "dump", "--key", &archive.key];
+    archive.desk.miax(&text).expect_code(0).expect_out("w writes times 700 s before earlier ones");
+}

@@ -25,23 +25,28 @@ impl Archive {
 
     /// So many blocks about objects whose names begin so: by other names it is another history of the same log.
     pub fn about(what: &str, blocks: u8) -> Self {
+        Self::at_times(what, &vec![5; usize::from(blocks)])
+    }
+
+    /// A block for each of these times.
+    pub fn at_times(what: &str, times: &[u64]) -> Self {
         let desk = Desk::empty();
         std::fs::create_dir(desk.path("dump")).expect("directory");
         let key = NoteSigner::try_new(ORIGIN, &[1; 32]).expect("key");
         let trust = LogTrust { origin: ORIGIN.to_owned(), epoch: 0, key: key.verifier() };
         let writer = Writer::try_new(ORIGIN, &key, "w", &[2; 32], UnixMillis(1_000_000)).expect("writer");
         let mut head = Head::genesis(trust);
-        for number in 0..blocks {
+        for (number, time) in (0_u8..).zip(times) {
             let object =
                 ObjectRef { kind: "ControlCommand".into(), namespace: "shop".into(), name: format!("{what}{number}") };
             let (uid, resource_version) = (number.to_string(), "1".to_owned());
             let event = Event::Stored(StoredEvent { object, digest: sha256(&[number]), uid, resource_version });
-            let mut entries = vec![encode(&event, UnixMillis(5), "w").expect("entry")];
+            let mut entries = vec![encode(&event, UnixMillis(*time), "w").expect("entry")];
             if number == 0 {
-                entries.insert(0, writer.introduce(UnixMillis(5)).expect("introduction"));
+                entries.insert(0, writer.introduce(UnixMillis(*time)).expect("introduction"));
             }
             let name = block_name(0, head.next_block());
-            let parts = head.propose(&entries, &writer, UnixMillis(5), UnixMillis(6)).expect("block");
+            let parts = head.propose(&entries, &writer, UnixMillis(*time), UnixMillis(*time + 1)).expect("block");
             head.fold(&parts).expect("folds");
             desk.write(&format!("dump/{name}.yaml"), &miax::trust::to_yaml(&config_map(&name, &parts)));
         }

@@ -5,6 +5,7 @@
 mod actions;
 mod amendments;
 mod articles;
+mod audits;
 mod coverage;
 mod door;
 mod events;

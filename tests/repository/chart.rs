@@ -140,6 +140,7 @@ fn wrong_values_are_refused() {
     check(&["--set", "webhook.replica=1"], "replica");
     check(&["--set", "genesis=abc"], "genesis");
     check(&["--set", "seats={}"], "seats");
+    check(&["--set", "auditPeriod=1"], "auditPeriod");
     check(&["--set", "webhook.clientCa.path=/x"], "path");
     check(&["--set", "controller.clientCa.configMap=x"], "clientCa");
     check(&["--set", "webhook.clientCa.configMap=A_B"], "configMap");

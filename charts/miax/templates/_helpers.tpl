@@ -64,6 +64,7 @@ containers:
     env:
       - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
       - {name: MIAX_OWNER, value: {{ .root.Values.owner | quote }}}
+      - {name: MIAX_AUDIT_PERIOD, value: {{ .root.Values.auditPeriod | quote }}}
       - {name: MIAX_LOG, value: {{ .root.Values.log | quote }}}
       - {name: MIAX_LOG_JSON, value: "true"}
       {{- with .root.Values.genesis }}

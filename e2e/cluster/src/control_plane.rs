@@ -37,6 +37,8 @@ pub struct ControlPlane {
     controllers: Option<Component>,
     api_server: Option<Component>,
     etcd: Option<Component>,
+    /// The program of etcd and its arguments.
+    store_program: (PathBuf, Vec<String>),
     janitor: Janitor,
     authority: Authority,
     api_server_program: PathBuf,
@@ -95,7 +97,8 @@ impl ControlPlaneBuilder {
         let admin = authority.kubeconfig("admin", &server)?;
         authority.kubeconfig("controllers", &server)?;
         let store = format!("http://127.0.0.1:{client}");
-        let etcd = Component::start("etcd", &etcd, &etcd_arguments(&store, peer), &directory)?;
+        let store_program = (etcd, etcd_arguments(&store, peer));
+        let etcd = Component::start("etcd", &store_program.0, &store_program.1, &directory)?;
         let mut arguments = api_server_arguments(&store, secure, self.node_address);
         arguments.extend(self.admission.write(&directory)?);
         arguments.extend(self.api_server_arguments);
@@ -103,6 +106,7 @@ impl ControlPlaneBuilder {
             controllers: None,
             api_server: None,
             etcd: Some(etcd),
+            store_program,
             janitor,
             authority,
             api_server_program,
@@ -186,6 +190,23 @@ impl ControlPlane {
         self.api_server = None;
     }
 
+    /// Stops the API server and etcd, does something with the directory that etcd keeps its data in, and starts both again.
+    ///
+    /// # Errors
+    /// What `change` gives, and those of [`ControlPlane::start_api_server`].
+    pub fn with_data_at_rest(
+        &mut self,
+        change: impl FnOnce(&Path) -> Result<(), ClusterError>,
+    ) -> Result<(), ClusterError> {
+        self.api_server = None;
+        self.etcd = None;
+        let directory = self.directory().to_owned();
+        change(&directory.join(STORE_DATA))?;
+        let (program, arguments) = &self.store_program;
+        self.etcd = Some(Component::start("etcd", program, arguments, &directory)?);
+        self.start_api_server()
+    }
+
     /// Starts the API server, again on its port and data, and waits until it is ready.
     ///
     /// # Errors
@@ -246,10 +267,13 @@ fn words(arguments: &[&str]) -> Vec<String> {
     arguments.iter().map(|a| (*a).to_owned()).collect()
 }
 
+/// Where etcd keeps its data, in the cluster's directory.
+const STORE_DATA: &str = "etcd-data";
+
 fn etcd_arguments(store: &str, peer: u16) -> Vec<String> {
     let peer = format!("http://127.0.0.1:{peer}");
     words(&[
-        "--data-dir=etcd-data",
+        &format!("--data-dir={STORE_DATA}"),
         &format!("--listen-client-urls={store}"),
         &format!("--advertise-client-urls={store}"),
         &format!("--listen-peer-urls={peer}"),

@@ -9,6 +9,8 @@ mod list;
 mod pack;
 mod prove;
 mod report;
+#[cfg(feature = "client")]
+mod restore;
 mod show;
 mod told;
 mod unpack;
@@ -61,6 +63,9 @@ enum Action {
     Unpack(unpack::Arguments),
     /// Verify a dump, a pack or a proof offline: every byte, hash, seal, and what the entries mean.
     Verify(verify::Arguments),
+    /// Write blocks back that were deleted from the cluster, byte for byte.
+    #[cfg(feature = "client")]
+    Restore(restore::Arguments),
     /// Audit the ledger of the cluster or of a dump: every byte, and what became of each point that is checked.
     Audit(audit::Arguments),
     /// Cosign the checkpoints of logs that never contradict themselves: a witness, for other clusters' ledgers.
@@ -84,6 +89,8 @@ pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
         Action::Archive(arguments) => archive::run(&arguments),
         Action::Unpack(arguments) => unpack::run(&arguments),
         Action::Verify(arguments) => verify::run(&arguments),
+        #[cfg(feature = "client")]
+        Action::Restore(arguments) => restore::run(&arguments),
         Action::Audit(arguments) => audit::run(&arguments),
         #[cfg(feature = "operator")]
         Action::Witness(arguments) => witness::run(&arguments),

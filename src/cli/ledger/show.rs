@@ -145,6 +145,14 @@ fn describe_event(event: &Event, rows: &mut Rows) {
             rows.add("what", &what);
             rows.add("witnessed", &format!("{witnessed} entries"));
         }
+        Event::Recover(e) => {
+            rows.add(
+                "what",
+                &format!("the ledger was broken since {} and is whole again; nothing was allowed", e.since),
+            );
+            rows.add("because", &e.what);
+            rows.add("hashed", &format!("{} entries, root {}", e.size, e.root));
+        }
         Event::KeyAdd(e) => {
             let text = |key: &str| e.fields.get(key).and_then(Value::as_str).unwrap_or_default();
             rows.add("what", &format!("the log's key vouches for the writer {}", text("name")));

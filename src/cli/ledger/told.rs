@@ -117,6 +117,7 @@ impl<'a> From<&'a Event> for Told<'a> {
                     Told { result: "ended".to_owned(), ..Told::of_the_log(what) }
                 }
             },
+            Event::Recover(e) => Told::of_the_log(format!("whole again: {}", e.what)),
             Event::KeyAdd(e) => {
                 let name = e.fields.get("name").and_then(Value::as_str).unwrap_or_default();
                 Told::of_the_log(format!("writer {name}"))

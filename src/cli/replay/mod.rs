@@ -194,6 +194,7 @@ impl Bench {
             | Event::Flood(_)
             | Event::PolicySet(_)
             | Event::Unwitnessed(_)
+            | Event::Recover(_)
             | Event::KeyAdd(_) => Finding::Observed,
         }
     }
@@ -318,7 +319,7 @@ fn describe(event: &Event) -> String {
         Event::Enact(e) => &e.object,
         Event::Lapse(e) => &e.object,
         Event::Flood(e) => &e.sample.object,
-        Event::Document(_) | Event::PolicySet(_) | Event::Unwitnessed(_) | Event::KeyAdd(_) => {
+        Event::Document(_) | Event::Recover(_) | Event::PolicySet(_) | Event::Unwitnessed(_) | Event::KeyAdd(_) => {
             return event.kind().to_owned();
         }
     };

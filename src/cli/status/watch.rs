@@ -159,5 +159,6 @@ fn ended(recorded: &Recorded) -> Option<String> {
         | Event::PolicySet(_)
         | Event::Unwitnessed(_)
         | Event::KeyAdd(_) => None,
+        Event::Recover(e) => Some(format!("the ledger is whole again: {} (entry {index})", e.what)),
     }
 }

@@ -7,6 +7,7 @@
 //! 3. fold it into our own State: a restart does the same from what is stored.
 //! 4. answer: if this is lost, the block stands, no `stored` follows, and a repeated question finds its UID.
 
+mod clock;
 mod observe;
 
 use std::collections::VecDeque;
@@ -76,11 +77,19 @@ pub struct Sequencer<S> {
     clock: Clock,
     writers: WriterSource,
     writer: Option<Writer>,
+    /// The latest time that the writer wrote.
+    newest: UnixMillis,
     head: Head,
     state: State,
     /// Digest of each block as stored, by number: what a later look at the store is compared with.
     prints: Vec<Digest>,
     health: Health,
+    /// Whether the last block that we know may be gone: the watch was interrupted since it was seen.
+    end_in_doubt: bool,
+    /// Whether an audit that began can still say that the ledger is whole: nothing wrong was seen since.
+    undisturbed: bool,
+    /// What is broken is not in the store, but here or in what a witness holds: only a restart helps, which asks anew.
+    past_help: bool,
     /// How many blocks we appended since another writer did.
     alone_for: u32,
     /// While the store is listed: which of the blocks known before were seen since.
@@ -125,10 +134,14 @@ impl<S: BlockStore> Sequencer<S> {
             clock,
             writers,
             writer: None,
+            newest: UnixMillis(0),
             head,
             state: State::default(),
             prints: Vec::new(),
             health: Health::Starting,
+            end_in_doubt: false,
+            undisturbed: false,
+            past_help: false,
             alone_for: u32::MAX,
             listing: None,
             unconfirmed: VecDeque::new(),
@@ -160,6 +173,14 @@ impl<S: BlockStore> Sequencer<S> {
             // The watch often knows the newest block before we would learn of it by losing.
             while let Ok(event) = events.try_recv() {
                 self.observe(event);
+            }
+            if self.end_in_doubt
+                && let Err(error) = self.look_at_end().await
+            {
+                for submission in waiting.drain(..) {
+                    let _ = submission.answer.send(Err(error.clone()));
+                }
+                return;
             }
             let unable = match &self.health {
                 Health::Whole => None,
@@ -199,7 +220,7 @@ impl<S: BlockStore> Sequencer<S> {
 
     /// Judges what waits, one after another, each against what the ones before lead to, until a block is full.
     fn draft(&mut self, waiting: &mut VecDeque<Submission>) -> Result<Draft, AppendError> {
-        let now = (self.clock)();
+        let now = self.now();
         let mut draft = Draft::default();
         let mut state = self.state.clone();
         let mut next = self.head.next_index();
@@ -292,7 +313,8 @@ impl<S: BlockStore> Sequencer<S> {
 
     /// Packs as many of `entries` as the next block holds.
     fn seal(&mut self, entries: &[Vec<u8>]) -> Result<(BlockParts, usize), AppendError> {
-        let now = (self.clock)();
+        // The writer that drafted seals, whatever the clock did in between.
+        let now = (self.clock)().max(self.newest);
         let head = self.head.clone();
         let writer = self.writer.as_ref().ok_or(AppendError::Stopped)?;
         let mut count = entries.len().min(boundary_room(head.next_index()));
@@ -343,6 +365,7 @@ impl<S: BlockStore> Sequencer<S> {
             indices.zip(events).try_for_each(|(index, event)| self.state.apply(index, event)).map_err(|e| e.to_string())
         });
         if let Err(what) = applied {
+            self.past_help = true;
             self.break_off(what.clone());
             return Err(AppendError::Broken(what));
         }

@@ -1,14 +1,14 @@
 //! What the sequencer makes of what is in the store: blocks of other writers are folded; one that was deleted, replaced or
-//! is missing breaks the ledger off, for good, until a person looks and restarts.
+//! is missing breaks the ledger off, until an audit has found every byte of it again, or a person looks and restarts.
 
 use std::sync::Arc;
 
 use crate::ledger::{BlockParts, Checkpoint, block_name};
 use crate::units::BlockNumber;
 
-use super::super::block_store::BlockStore;
+use super::super::block_store::{BlockStore, ReadError};
 use super::super::follow::StoreEvent;
-use super::super::handle::{Confirmed, Health, View};
+use super::super::handle::{AppendError, Confirmed, Health, View};
 use super::super::replay::replay;
 use super::{Sequencer, fingerprint};
 
@@ -20,6 +20,7 @@ impl<S: BlockStore> Sequencer<S> {
     }
 
     pub(super) fn break_off(&mut self, what: String) {
+        self.undisturbed = false;
         if !matches!(self.health, Health::Broken(_)) {
             tracing::error!(what, "the ledger is broken; nothing is allowed any more");
             self.health = Health::Broken(what);
@@ -35,7 +36,15 @@ impl<S: BlockStore> Sequencer<S> {
             StoreEvent::Seen(_, _, Err(error)) => self.break_off(error.to_string()),
             StoreEvent::Deleted(name) => self.break_off(format!("`{name}` was deleted")),
             StoreEvent::ListEnds => self.listed(),
-            StoreEvent::Alarm(what) => self.break_off(what),
+            StoreEvent::Alarm(what) => {
+                // What the store holds cannot disprove what somebody else holds.
+                self.past_help = true;
+                self.break_off(what);
+            }
+            StoreEvent::Interrupted => self.end_in_doubt = true,
+            StoreEvent::AuditBegins => self.undisturbed = true,
+            StoreEvent::Audited(blocks) => self.audited(&blocks),
+            StoreEvent::AuditFailed(what) => self.break_off(what),
         }
     }
 
@@ -85,6 +94,53 @@ impl<S: BlockStore> Sequencer<S> {
 
     pub(super) fn end(&self) -> Confirmed {
         Confirmed { size: self.head.next_index().0, root: Some(self.head.root()) }
+    }
+
+    /// Reads the last block again. A create does not tell whether the block before is there: after the store was set back it
+    /// would leave a hole, and allow something by a history that is gone.
+    pub(super) async fn look_at_end(&mut self) -> Result<(), AppendError> {
+        let (epoch, Some(known)) = (self.head.trust().epoch, self.prints.last()) else {
+            self.end_in_doubt = false;
+            return Ok(());
+        };
+        let number = BlockNumber(self.head.next_block().0.saturating_sub(1));
+        match self.store.read(epoch, number).await {
+            Ok(Some(parts)) if fingerprint(&parts) == *known => self.end_in_doubt = false,
+            Ok(Some(_)) => self.break_off(format!("`{}` was replaced by another block", block_name(epoch, number))),
+            Ok(None) => self.break_off(format!("`{}` is gone", block_name(epoch, number))),
+            Err(ReadError::NotABlock { name, what }) => self.break_off(format!("`{name}` is not a block: {what}")),
+            Err(ReadError::Unavailable(what)) => return Err(AppendError::Refused(what)),
+        }
+        Ok(())
+    }
+
+    /// Compares what an audit has read and found right with what we know. A ledger that was broken off is taken up again when
+    /// everything that we ever knew of it is there as it was, and nothing wrong was seen since the audit began to read.
+    fn audited(&mut self, blocks: &[BlockParts]) {
+        let differs = self.prints.iter().zip(blocks).position(|(known, parts)| *known != fingerprint(parts));
+        if let Some(number) = differs {
+            let name = block_name(self.head.trust().epoch, BlockNumber(u64::try_from(number).unwrap_or(u64::MAX)));
+            return self.break_off(format!("`{name}` was replaced by another block"));
+        }
+        let known = self.prints.len();
+        let can_help = self.undisturbed && !self.past_help && self.listing.is_none() && blocks.len() >= known;
+        if !matches!(self.health, Health::Broken(_)) || !can_help {
+            return;
+        }
+        for parts in blocks.iter().skip(known) {
+            self.take_in(parts);
+            if !self.undisturbed {
+                return;
+            }
+        }
+        if self.promised.is_some() {
+            return;
+        }
+        self.unconfirmed.clear();
+        self.confirmed = self.end();
+        self.health = Health::Whole;
+        tracing::warn!(entries = self.head.next_index().0, "the ledger is whole again");
+        self.publish();
     }
 
     /// Compares the checkpoint of an earlier run once its size is reached. Checkpoints are made at the ends of blocks.

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::cli::output::{Answer, Failure, Tone, paint, print_durably};
+use crate::cli::output::{Answer, Failure, Tone, one_line, paint, print_durably};
 use crate::cli::source::Source;
 use crate::cli::walk::{Earlier, walk};
-use crate::ledger::{AuditState, FindingClass};
+use crate::ledger::{AuditState, ClockStep, ClockWatch, FindingClass};
 
 use super::report::{answer, checks_text, report_text, report_value};
 use others::{Compared, Others, Seen};
@@ -74,13 +74,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     ledger.report.findings.extend(apart);
     let fork = fork.map(|proof| keep::write_fork(forks, &proof)).transpose()?;
 
+    let mut clocks = ClockWatch::default();
+    ledger.blocks.iter().for_each(|block| clocks.saw(&block.header));
     let mut value = report_value(&ledger);
     if let Value::Object(map) = &mut value {
+        map.insert("clockSteps".to_owned(), clocks.steps().iter().map(step_value).collect());
         map.insert("copies".to_owned(), copies.iter().map(Compared::value).collect());
         map.insert("fork".to_owned(), json!(fork.as_ref().map(|path| path.display().to_string())));
     }
     print_durably(source.output, &value, || {
         let mut lines: Vec<String> = checks.then(|| checks_text(&ledger.report, &ledger.scope)).into_iter().collect();
+        lines.extend(clocks.steps().iter().map(step_text));
         lines.extend(copies.iter().map(Compared::text));
         lines.push(report_text(&ledger));
         lines.extend(fork.as_ref().map(|path| {
@@ -98,4 +102,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         keep::advance(path, &AuditState::of(&head))?;
     }
     Ok(answer(&ledger.report.findings))
+}
+
+fn step_value(step: &ClockStep) -> Value {
+    let ClockStep { block, entry, writer, behind } = step;
+    json!({"block": block, "entry": entry, "writer": writer, "behindMilliseconds": behind})
+}
+
+/// Not a finding: order is by index only. Whoever reads times must know.
+fn step_text(step: &ClockStep) -> String {
+    let ClockStep { block, entry, writer, behind } = step;
+    let (word, seconds) = (paint("clock", Tone::Doubt), behind / 1000);
+    let what = format!("from block {block}, entry {entry} on, {writer} writes times {seconds} s before earlier ones");
+    format!("{word}: {}", one_line(&what))
 }

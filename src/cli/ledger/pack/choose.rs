@@ -188,6 +188,7 @@ fn counts_signatures(event: &Event) -> bool {
         | Event::Flood(_)
         | Event::PolicySet(_)
         | Event::Unwitnessed(_)
+        | Event::Recover(_)
         | Event::KeyAdd(_) => false,
     }
 }
