@@ -9,6 +9,8 @@ use crate::constitution::{Facts, Proposal, Reply, State};
 use crate::ledger::Head;
 use crate::units::{Digest, LogIndex};
 
+use super::forward::Forwarder;
+
 /// Whether decisions can be made on this ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -97,14 +99,31 @@ pub struct Ledger {
     pub(super) submissions: mpsc::Sender<Submission>,
     pub(super) view: watch::Receiver<Arc<View>>,
     pub(super) stats: Arc<Stats>,
+    pub(super) forwarder: Option<Forwarder>,
 }
 
 impl Ledger {
-    /// Judges a proposal and records what it leads to; returns when that is durable.
+    /// A handle that asks the sequencer of all replicas first, where there is one.
+    #[must_use]
+    pub fn forwarding(self, forwarder: Forwarder) -> Self {
+        Self { forwarder: Some(forwarder), ..self }
+    }
+
+    /// Judges a proposal and records what it leads to, here or at the sequencer; returns when that is durable.
     ///
     /// # Errors
     /// [`AppendError`]: nothing was recorded, as far as this process knows.
     pub async fn append(&self, proposal: Proposal, facts: Facts) -> Result<Committed, AppendError> {
+        if let Some(forwarder) = &self.forwarder
+            && let Some(result) = forwarder.ask(&proposal, &facts, self.view.clone()).await
+        {
+            return result;
+        }
+        self.append_here(proposal, facts).await
+    }
+
+    /// The same by this process alone.
+    pub(super) async fn append_here(&self, proposal: Proposal, facts: Facts) -> Result<Committed, AppendError> {
         let (answer, receiver) = oneshot::channel();
         let submission = Submission { proposal, facts, answer };
         self.submissions.send(submission).await.map_err(|_| AppendError::Stopped)?;

@@ -13,6 +13,8 @@ mod draft;
 #[cfg(feature = "client")]
 mod follow;
 #[cfg(feature = "client")]
+mod forward;
+#[cfg(feature = "client")]
 mod handle;
 #[cfg(feature = "client")]
 mod sequencer;
@@ -23,6 +25,8 @@ pub use block_store::{BlockStore, CreateError, ReadError};
 pub use config_map::{Anchor, ConfigMapStore, anchor_data, anchor_of, parts_of, read_anchor};
 #[cfg(feature = "client")]
 pub use follow::{StoreEvent, follow};
+#[cfg(feature = "client")]
+pub use forward::{Desk, ForwardStats, Forwarder, Link, Route};
 #[cfg(feature = "client")]
 pub use handle::{AppendError, Committed, Confirmed, Health, Ledger, SequencerInput, Stats, View};
 pub use replay::{Recorded, ReplayError, encode, read_entries, replay};

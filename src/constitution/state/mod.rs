@@ -19,6 +19,7 @@ use super::decision::Decision;
 use super::event::{DecisionEvent, DocumentEvent, EffectBeginEvent, EffectUndoneEvent, Event, ObjectRef, StoredEvent};
 use super::facts::TargetFact;
 use super::proposal::{Effect, Outcome, Reply};
+use super::request::Request;
 
 pub use charters::Emergency;
 pub use command::CommandState;
@@ -292,6 +293,17 @@ impl State {
         let DecisionEvent { operation: o, object: b, inputs: i, verdict: v, .. } = question;
         let same = (operation, object, inputs, verdict) == (o, b, i, v);
         same.then(|| (*index, decision_of(event)))
+    }
+
+    /// The index and judgement of this request, when its entry is at `since` or later. Whoever asked when the ledger ended at
+    /// `since` may answer with it: the judgement was made after the question. Older ones are judged again, see `judged`.
+    #[must_use]
+    pub fn decided_since(&self, request: &Request, since: LogIndex) -> Option<(LogIndex, Decision)> {
+        let (index, event) = self.judged.get(request.uid.as_str())?;
+        let DecisionEvent { inputs, operation, object, .. } = event.as_ref();
+        let asked = ObjectRef::new(request.kind, &request.namespace, &request.name);
+        let same = (*operation, object, *inputs) == (request.operation, &asked, request.inputs());
+        (same && *index >= since).then(|| (*index, decision_of(event)))
     }
 
     /// Whether the command was used: from `effect.begin` on.

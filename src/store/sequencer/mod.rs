@@ -138,7 +138,11 @@ impl<S: BlockStore> Sequencer<S> {
             view: sender,
             stats: stats.clone(),
         };
-        (sequencer, Ledger { submissions, view: receiver, stats }, SequencerInput { submissions: inbox })
+        (
+            sequencer,
+            Ledger { submissions, view: receiver, stats, forwarder: None },
+            SequencerInput { submissions: inbox },
+        )
     }
 
     /// Runs until every handle is gone.
