@@ -4,10 +4,13 @@ mod args;
 mod authority;
 mod client_ca;
 mod clock;
+mod error;
+mod forwarding;
 mod guards;
 mod install;
 mod lease;
 mod log_key;
+mod sequencer_lease;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -30,11 +33,14 @@ use crate::controllers::{
     CheckpointWriter, Context, Queue, SeatClients, end_isolations, keep_checkpoints, sweep, watchdog,
 };
 use crate::ledger::{Checkpoint, Head, LogTrust};
-use crate::store::{Clock, ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow};
+use crate::store::{self, Clock, ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow};
 use crate::telemetry::{LedgerNumbers, Metrics, Readiness, init_logging, probes};
 use crate::units::UnixSeconds;
 
+use forwarding::Forwarding;
+
 pub use args::{Arguments, Command, Common};
+pub use error::Error;
 pub use install::objects;
 
 /// Epoch of the log. A new one begins only after a disaster, by a decision that this version does not know yet.
@@ -42,55 +48,6 @@ const EPOCH: u16 = 0;
 /// Calls of the API server that take longer are given up.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Why the operator does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No certificate for the webhook.
-    #[error("the webhook has no certificate: {0}")]
-    Certificate(#[from] authority::CertificateError),
-    /// The checkpoint in the cluster is not one of this log.
-    #[error("the checkpoint in the cluster does not open: {0}")]
-    Checkpoint(#[from] crate::ledger::CheckpointError),
-    /// The authorities of client certificates.
-    #[error(transparent)]
-    ClientCa(#[from] client_ca::ClientCaError),
-    /// The cluster cannot be identified.
-    #[error("the namespace kube-system has no uid; this cluster cannot be identified")]
-    ClusterUid,
-    /// A socket or a signal.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// What went wrong.
-        source: std::io::Error,
-    },
-    /// Kubernetes did not answer or refused.
-    #[error("{0}")]
-    Kube(#[from] kube::Error),
-    /// No kubeconfig.
-    #[error("no cluster to talk to: {0}")]
-    Kubeconfig(String),
-    /// No log key.
-    #[error("the ledger cannot be written: {0}")]
-    LogKey(#[from] log_key::LogKeyError),
-    /// Leadership was lost; another process takes over.
-    #[error("the lease was lost; another controller leads now")]
-    LeaseLost,
-    /// Metrics cannot be set up.
-    #[error("{0}")]
-    Metrics(#[from] crate::telemetry::MetricsError),
-    /// The operating system has no randomness.
-    #[error("the operating system gives no random bytes: {0}")]
-    Random(#[from] getrandom::Error),
-    /// The webhook cannot listen.
-    #[error("{0}")]
-    Serve(#[from] crate::admission::ServeError),
-    /// A task that must never end did.
-    #[error("the {0} stopped; the process ends so that it is started anew")]
-    TaskEnded(&'static str),
-}
 
 /// Runs what the command line says until a signal comes.
 ///
@@ -162,11 +119,25 @@ impl Base {
         Ok((ledger, alive))
     }
 
+    /// Starts to hand proposals to the replica that appends for all; with a place this one may be it.
+    async fn forward(
+        &self,
+        options: &Common,
+        place: Option<forwarding::Place>,
+        ledger: Ledger,
+    ) -> Result<(Forwarding, Ledger), Error> {
+        let identity = identity(&options.replica)?;
+        let (cluster_uid, genesis) = (self.cluster_uid.clone(), options.genesis);
+        let common = store::Common { cluster_uid, genesis, clock: self.clock.clone() };
+        Forwarding::start(self.client.clone(), identity, place, ledger, common).await
+    }
+
     /// Serves probes and metrics.
     async fn serve_probes(&self, address: SocketAddr, ready: Readiness, ledger: Ledger) -> Result<(), Error> {
         let (metrics, clock) = (self.metrics.clone(), self.clock.clone());
         let exposition = Arc::new(move || {
             metrics.take_ledger(numbers(&ledger, clock().into()));
+            metrics.take_forwards(forwarding::numbers(&ledger));
             metrics.render().map_err(|e| e.to_string())
         });
         let io = |source| Error::Io { what: format!("the probes cannot listen on {address}"), source };
@@ -199,6 +170,12 @@ fn seat_clients(config: Config) -> SeatClients {
         config.headers.push((HeaderName::from_static("impersonate-user"), value));
         Client::try_from(config)
     })
+}
+
+/// What a process calls itself in a Lease: a replica that is started again is another one.
+fn identity(replica: &str) -> Result<String, Error> {
+    let nonce = crate::units::hex(clock::random_bytes()?.get(..4).unwrap_or_default());
+    Ok(format!("{replica}-{nonce}"))
 }
 
 /// Who Events say that they come from.
@@ -251,11 +228,13 @@ async fn ended(mut alive: watch::Receiver<bool>) {
 }
 
 async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
-    let args::Webhook { common, listen, names, client_ca, client_name, drain } = options;
+    let args::Webhook { common, listen, names, client_ca, client_name, peer_listen, peer_ip, drain } = options;
     let base = Base::start(&common).await?;
     let door = client_ca.map(|path| client_ca::open(path, client_name)).transpose()?;
     let key = log_key::wait_for(&base.client, &base.origin).await?;
     let (ledger, alive) = base.start_ledger(&common, key)?;
+    let place = peer_listen.zip(peer_ip).map(|(listen, ip)| forwarding::Place { listen, ip });
+    let (mut forwarding, ledger) = base.forward(&common, place, ledger).await?;
     let workloads = WorkloadCache::start(&base.client);
     let snapshot = Arc::new(Snapshot::new(workloads, base.cluster_uid.clone(), common.genesis, base.clock.clone()));
     let leaf = authority::first_leaf(&base.client, &names, &base.clock).await?;
@@ -282,8 +261,10 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     // Not ready first, and only then no new connections: endpoints take a moment to forget us.
     tracing::info!("stopping");
     draining.send_replace(true);
+    forwarding.leave().await;
     tokio::time::sleep(Duration::from_secs(drain)).await;
     server.stop().await;
+    forwarding.stop().await;
     Ok(())
 }
 
@@ -319,11 +300,10 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     let key = log_key::read_or_make(&base.client, &base.origin).await?;
     let again = log_key::read_or_make(&base.client, &base.origin).await?;
     let (ledger, alive) = base.start_ledger(&options, key)?;
+    let (_forwarding, ledger) = base.forward(&options, None, ledger).await?;
     let probed = ledger.clone();
     base.serve_probes(options.probes, Arc::new(move || ledger_ready(&probed)), ledger.clone()).await?;
-    let nonce = crate::units::hex(clock::random_bytes()?.get(..4).unwrap_or_default());
-    let identity = format!("{}-{nonce}", options.replica);
-    let leadership = lease::Leadership::new(base.client.clone(), identity, base.clock.clone());
+    let leadership = lease::Leadership::new(base.client.clone(), identity(&options.replica)?, base.clock.clone());
     tokio::select! {
         () = leadership.acquire() => {}
         result = asked_to_end() => return result,

@@ -9,7 +9,7 @@ use crate::constitution::{Facts, Proposal, Reply, State};
 use crate::ledger::Head;
 use crate::units::{Digest, LogIndex};
 
-use super::forward::Forwarder;
+use super::forward::{ForwardStats, Forwarder};
 
 /// Whether decisions can be made on this ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +140,12 @@ impl Ledger {
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
+    }
+
+    /// What became of forwarded proposals; `None` for a handle that never forwards.
+    #[must_use]
+    pub fn forwards(&self) -> Option<&ForwardStats> {
+        self.forwarder.as_ref().map(Forwarder::stats)
     }
 
     /// Numbers for metrics.

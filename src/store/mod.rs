@@ -26,7 +26,7 @@ pub use config_map::{Anchor, ConfigMapStore, anchor_data, anchor_of, parts_of, r
 #[cfg(feature = "client")]
 pub use follow::{StoreEvent, follow};
 #[cfg(feature = "client")]
-pub use forward::{Desk, ForwardStats, Forwarder, Link, Route};
+pub use forward::{Common, Desk, ForwardStats, Forwarder, Link, Route};
 #[cfg(feature = "client")]
 pub use handle::{AppendError, Committed, Confirmed, Health, Ledger, SequencerInput, Stats, View};
 pub use replay::{Recorded, ReplayError, encode, read_entries, replay};

@@ -2,11 +2,13 @@
 //!
 //! Must not: know the meaning of what it counts, or let a name, namespace or message become a label.
 
+mod forwards;
 mod logging;
 mod metrics;
 mod probes;
 mod witness;
 
+pub use forwards::ForwardNumbers;
 pub use logging::init_logging;
 pub use metrics::{LedgerNumbers, Metrics, MetricsError};
 pub use probes::{Readiness, probes};

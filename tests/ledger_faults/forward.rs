@@ -1,9 +1,12 @@
 //! Two replicas of which one is the sequencer: what the other does when no answer comes, a late one, or a wrong one.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use miax::constitution::Reply;
-use miax::store::{AppendError, Committed, Desk, Forwarder, Link, Route};
+use miax::constitution::{Facts, Reply};
+use miax::store::{AppendError, Committed, Common, Desk, Forwarder, Link, Route};
+use miax::trust::sha256;
+use miax::units::{UnixMillis, UnixSeconds};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -45,7 +48,8 @@ impl Replica {
 
 /// A desk of this process at the far end; it ends with the connection, or when the sender says so.
 fn desk(process: &Process, far: DuplexStream) -> (JoinHandle<()>, watch::Sender<bool>) {
-    let desk = Desk::new(process.ledger.clone());
+    let common = Common { cluster_uid: String::new(), genesis: None, clock: Arc::new(|| UnixMillis(1_000)) };
+    let desk = Desk::new(process.ledger.clone(), common);
     let (stop, stopping) = watch::channel(false);
     (tokio::spawn(async move { desk.serve(far, stopping).await.unwrap_or_default() }), stop)
 }
@@ -219,4 +223,24 @@ async fn errors_of_the_store_come_back_and_a_stopping_sequencer_takes_nothing() 
     b.ask("three").await.expect("appended here");
     assert_eq!(b.counts(), [0, 1, 1, 0, 0, 1, 0, 0]);
     once(&store, &["two", "three"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn facts_that_the_sequencer_would_not_say_itself_are_not_taken() {
+    let store = MemoryStore::default();
+    let a = Process::start(&store, "a", None).await;
+    let (b, far) = Replica::start(&store, "b").await;
+    let (_desk, _stop) = desk(&a, far);
+    let declined = async |name: &str, facts: Facts, expected: bool| {
+        let before = b.forwarder.stats().declined.load(Ordering::Relaxed);
+        b.process.ledger.append(review(name), facts).await.expect("appended somewhere");
+        let after = b.forwarder.stats().declined.load(Ordering::Relaxed);
+        assert_eq!(after - before, u64::from(expected), "{name}");
+    };
+    declined("the same", facts(), false).await;
+    declined("another first charter", Facts { genesis: Some(sha256(b"mine")), ..facts() }, true).await;
+    declined("another cluster", Facts { cluster_uid: "c".into(), ..facts() }, true).await;
+    declined("a clock that is behind", Facts { now: UnixSeconds::new(-29), ..facts() }, false).await;
+    declined("a clock that is far behind", Facts { now: UnixSeconds::new(-30), ..facts() }, true).await;
+    declined("a clock that is far ahead", Facts { now: UnixSeconds::new(32), ..facts() }, true).await;
 }

@@ -9,28 +9,55 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::super::handle::{AppendError, Committed, Ledger};
+use super::super::sequencer::Clock;
 use super::ANSWER_WITHIN;
 use super::wire::{Answer, Frame, read_frame, read_question, write_frame};
-use crate::constitution::Reply;
-use crate::units::LogIndex;
+use crate::constitution::{Facts, Proposal, Reply};
+use crate::units::{Digest, LogIndex, Seconds, UnixSeconds};
 
 /// Proposals of all other replicas that are worked on at once; more are declined.
 const MOST_AT_ONCE: usize = 1024;
 /// How long proposals that were taken may need after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// How far the clock of another replica may be from ours. What is farther off is appended there, in its own name.
+const SKEW: Seconds = Seconds(30);
+
+/// Facts that every replica of the cluster must have in common.
+#[derive(Clone)]
+pub struct Common {
+    /// UID of the cluster's `kube-system` namespace.
+    pub cluster_uid: String,
+    /// Digest of charter version 1, by this replica's configuration.
+    pub genesis: Option<Digest>,
+    /// Our clock.
+    pub clock: Clock,
+}
+
+impl Common {
+    /// Whether we could have said the same. Who holds a replica's certificate must not choose the first charter by it.
+    fn agrees(&self, facts: &Facts) -> bool {
+        let Self { cluster_uid, genesis, clock } = self;
+        let Facts { now: theirs, cluster_uid: uid, genesis: first, target: _ } = facts;
+        let ours: UnixSeconds = clock().into();
+        let near = ours.minus(SKEW) <= *theirs && *theirs <= ours.plus(SKEW);
+        (cluster_uid, genesis) == (uid, first) && near
+    }
+}
+
 /// Where other replicas leave their proposals.
 #[derive(Clone)]
 pub struct Desk {
     ledger: Ledger,
+    common: Common,
     places: Arc<Semaphore>,
 }
 
 impl Desk {
     /// A desk in front of the sequencer of this process.
     #[must_use]
-    pub fn new(ledger: Ledger) -> Self {
-        Self { ledger, places: Arc::new(Semaphore::new(MOST_AT_ONCE)) }
+    pub fn new(ledger: Ledger, common: Common) -> Self {
+        Self { ledger, common, places: Arc::new(Semaphore::new(MOST_AT_ONCE)) }
     }
 
     /// Answers on a stream whose other end was authenticated, until it ends, or until `stopping` holds `true` and everything
@@ -64,6 +91,10 @@ impl Desk {
         Ok(())
     }
 
+    fn read(&self, body: &[u8]) -> Option<(Proposal, Facts)> {
+        read_question(body).ok().filter(|(_, facts)| self.common.agrees(facts))
+    }
+
     async fn take<R>(
         &self,
         mut reader: R,
@@ -78,8 +109,8 @@ impl Desk {
             let answers = answers.clone();
             match self.places.clone().try_acquire_owned() {
                 Ok(place) => {
-                    let ledger = self.ledger.clone();
-                    tasks.spawn(answer(ledger, number, body, answers, place));
+                    let (ledger, question) = (self.ledger.clone(), self.read(&body));
+                    tasks.spawn(answer(ledger, number, question, answers, place));
                 }
                 // Nobody reads answers: then this waits, and so does the other end.
                 Err(_) => {
@@ -94,11 +125,11 @@ impl Desk {
 async fn answer(
     ledger: Ledger,
     number: u64,
-    body: Vec<u8>,
+    question: Option<(Proposal, Facts)>,
     answers: mpsc::Sender<(u64, Answer)>,
     _place: OwnedSemaphorePermit,
 ) {
-    let Ok((proposal, facts)) = read_question(&body) else {
+    let Some((proposal, facts)) = question else {
         let _ = answers.send((number, Answer::Declined)).await;
         return;
     };

@@ -3,7 +3,7 @@
 //!
 //! Must not: believe what the other replica says. Its answer tells how far to read; the reply comes from our own State, which
 //! has folded and checked the block. A proposal whose answer is lost may be recorded: appended again it is judged against
-//! State, which finds it by its request UID (ADR 14).
+//! State, which finds it by its request UID (ADR 18).
 
 mod desk;
 mod link;
@@ -24,7 +24,7 @@ use super::handle::{AppendError, Committed, Health, View};
 use link::Miss;
 use wire::Answer;
 
-pub use desk::Desk;
+pub use desk::{Common, Desk};
 pub use link::Link;
 
 /// How long another replica may take, until our own State holds its answer. A review has 800 ms; the rest is for an append of
