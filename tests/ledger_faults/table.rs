@@ -1,8 +1,9 @@
 //! The table: every fault of a create, at every write, followed by every other, by a process that goes on or is started anew.
 
+use miax::ledger::Head;
 use miax::store::AppendError;
 
-use crate::memory::{Fault, MemoryStore, Process, facts, recorded, review, stored};
+use crate::memory::{Fault, MemoryStore, Process, facts, recorded, review, stored, trust};
 
 /// What the process does after the fault.
 #[derive(Clone, Copy, Debug)]
@@ -109,4 +110,44 @@ async fn two_writers_at_once_lose_and_double_nothing() {
     let mut expected = names.clone();
     expected.sort();
     assert_eq!(found, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_load_every_block_is_full() {
+    // A store that takes its time, so that all who ask wait for the next block; at first it is quick.
+    let script: Vec<Fault> = std::iter::repeat_n(Fault::Slow, 20).chain(std::iter::repeat_n(Fault::None, 99)).collect();
+    let store = MemoryStore::with(&script);
+    let process = Process::start(&store, "a", None).await;
+    // Somewhere between two multiples of 256.
+    for i in 0..99 {
+        process.ledger.append(stored(&format!("before {i}")), facts()).await.expect("appended");
+    }
+    let before = store.blocks().len();
+    let names: Vec<String> = (0..1024).map(|i| format!("n{i}")).collect();
+    let appends = names.iter().map(|name| process.ledger.append(stored(name), facts()));
+    for result in futures::future::join_all(appends).await {
+        result.expect("appended");
+    }
+    let sizes: Vec<usize> = {
+        let mut head = Head::genesis(trust());
+        let blocks = store.blocks();
+        let folded = blocks.iter().map(|(_, parts)| head.fold(parts).expect("folds").entries().count());
+        folded.skip(before).collect()
+    };
+    // The first one waited for nobody, the second ends at the next multiple of 256.
+    let [first, second, full @ .., last] = sizes.as_slice() else { panic!("{sizes:?}") };
+    assert_eq!(first + second, 156, "{sizes:?}");
+    assert!(full == [256; 3] && *last == 100, "{sizes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_an_entry_leaves_its_neighbours_alone() {
+    let store = MemoryStore::default();
+    let process = Process::start(&store, "a", None).await;
+    let large = "x".repeat(20_000);
+    let names = ["one", "two", large.as_str(), "three"];
+    let appends = names.iter().map(|name| process.ledger.append(stored(name), facts()));
+    let results: Vec<bool> = futures::future::join_all(appends).await.iter().map(Result::is_ok).collect();
+    assert_eq!(results, [true, true, false, true]);
+    assert_eq!(recorded(&store), ["one", "two", "three"]);
 }

@@ -154,8 +154,10 @@ impl<S: BlockStore> Sequencer<S> {
                 first = input.submissions.recv() => {
                     let Some(first) = first else { return };
                     let mut waiting = VecDeque::from([first]);
-                    // Group commit: whatever came while the last block was on its way goes into this one.
-                    while waiting.len() < MAX_BLOCK_ENTRIES && let Ok(more) = input.submissions.try_recv() {
+                    // Group commit: whatever came while the last block was on its way goes into this one. No more than it has
+                    // room for: a block ends at a multiple of 256, and a rest would make two blocks of every full one after it.
+                    let room = boundary_room(self.head.next_index());
+                    while waiting.len() < room && let Ok(more) = input.submissions.try_recv() {
                         waiting.push_back(more);
                     }
                     self.commit(waiting, &mut events).await;
@@ -212,6 +214,7 @@ impl<S: BlockStore> Sequencer<S> {
         let mut draft = Draft::default();
         let mut state = self.state.clone();
         let mut next = self.head.next_index();
+        let room = boundary_room(next);
         let known = self.head.clone();
         let writer = self.writer(now)?;
         let name = writer.name().to_owned();
@@ -222,7 +225,7 @@ impl<S: BlockStore> Sequencer<S> {
         }
         let mut size = 0;
         while size < RAW_LIMIT
-            && draft.bytes.len() < MAX_BLOCK_ENTRIES
+            && draft.bytes.len() < room
             && let Some(submission) = waiting.pop_front()
         {
             // Whoever asked has given up and answered without us; recording it would be a decision that nobody made.
@@ -236,7 +239,7 @@ impl<S: BlockStore> Sequencer<S> {
                 continue;
             };
             let index = (!outcome.events.is_empty()).then_some(next);
-            let before = (draft.bytes.len(), state.clone(), next);
+            let before = (draft.bytes.len(), next);
             let pushed = outcome.events.into_iter().try_for_each(|event| {
                 let bytes = encode(&event, now, &name).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
                 size += bytes.len();
@@ -244,7 +247,9 @@ impl<S: BlockStore> Sequencer<S> {
             });
             if let Err(error) = pushed {
                 draft.truncate(before.0);
-                (state, next) = (before.1, before.2);
+                next = before.1;
+                // Rare, so that no copy of State is kept for it: a copy makes every change after it copy what it touches.
+                state = self.state_with(&draft)?;
                 let _ = submission.answer.send(Err(error));
                 continue;
             }
@@ -257,6 +262,15 @@ impl<S: BlockStore> Sequencer<S> {
             draft.answers.iter_mut().for_each(|(needed, _, _)| *needed = 0);
         }
         Ok(draft)
+    }
+
+    /// State as the draft leads to it.
+    fn state_with(&self, draft: &Draft) -> Result<State, AppendError> {
+        let mut state = self.state.clone();
+        let indices = (self.head.next_index().0..).map(LogIndex);
+        let mut applied = indices.zip(&draft.events).map(|(index, event)| state.apply(index, event));
+        applied.try_for_each(|a| a).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
+        Ok(state)
     }
 
     /// Makes the draft durable, block by block, and gives the answers. Stops without an error when another writer was
