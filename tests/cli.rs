@@ -12,6 +12,8 @@ mod book;
 mod desk;
 #[path = "cli/drafts.rs"]
 mod drafts;
+#[path = "cli/floods.rs"]
+mod floods;
 #[path = "cli/forks.rs"]
 mod forks;
 #[path = "cli/ledger.rs"]

@@ -16,7 +16,8 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use miax::trust::parse_yaml_strict;
+use miax::trust::{Cosigner, SigningKey, parse_yaml_strict};
+use miax::units::UnixSeconds;
 use serde_json::{Value, json};
 
 use book::Book;
@@ -107,6 +108,30 @@ fn go_finds_our_root_and_our_proofs_right() {
     let growth = book.ledger(&["prove", "--continues", "old.txt"]).expect_code(0).out;
     book.desk.write("growth.txt", &growth);
     accepts(go(&book, "consistency", &["old.txt", "growth.txt"]));
+}
+
+#[test]
+fn go_opens_a_checkpoint_with_the_lines_of_witnesses() {
+    let book = Book::new();
+    let mut list = as_list(&book);
+    let items = list["items"].as_array_mut().expect("items").iter_mut();
+    let anchor = items.into_iter().find(|i| i["metadata"]["name"] == "miax-checkpoint").expect("the checkpoint");
+    let note = anchor["data"]["checkpoint"].as_str().expect("a note").to_owned();
+    let text = note.split_at(note.find("\n\n").expect("a note") + 1).0;
+    let cosigned = (1..=3).fold(note.clone(), |cosigned, seed| {
+        let key = SigningKey::from_ed25519_seed(&[seed; 32]);
+        let witness = Cosigner::try_new(&format!("witness.example/w{seed}"), &key).expect("name").expect("Ed25519");
+        cosigned + &witness.cosign(text, UnixSeconds::new(1_795_514_400)).expect("cosigned")
+    });
+    anchor["data"]["checkpoint"] = cosigned.as_str().into();
+    book.desk.write("ledger.json", &list.to_string());
+    accepts(go(&book, "dump", &["ledger.json"]));
+    // The lines of others do not stand in for the log's own.
+    let items = list["items"].as_array_mut().expect("items").iter_mut();
+    let anchor = items.into_iter().find(|i| i["metadata"]["name"] == "miax-checkpoint").expect("the checkpoint");
+    anchor["data"]["checkpoint"] = turn(&cosigned, note.len() - 10).into();
+    book.desk.write("ledger.json", &list.to_string());
+    refuses(go(&book, "dump", &["ledger.json"]), "refused");
 }
 
 #[test]

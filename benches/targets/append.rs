@@ -60,7 +60,8 @@ pub(crate) fn proposal(number: u64) -> (Proposal, Facts) {
         name: "scale".into(),
         object: Some(draft("Critical")),
         old: None,
-        actor: "system:serviceaccount:argocd:argocd-application-controller".into(),
+        // Another one each time: who repeats a refusal is answered with the first.
+        actor: format!("system:serviceaccount:argocd:application-{number:012}"),
     };
     let facts = Facts {
         now: UnixSeconds::new(1_795_514_400),

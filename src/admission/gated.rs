@@ -10,9 +10,9 @@ use crate::api::reason::Reason;
 use crate::constitution::{
     Decision, GateRequest, Operation, Proposal, Reply, Target, TargetFact, Verdict, WorkloadKind, gate,
 };
-use crate::store::{AppendError, Committed, Health};
+use crate::store::{AppendError, Committed, Health, Kept};
 use crate::trust::{canonical_json, sha256};
-use crate::units::{Digest, LogIndex};
+use crate::units::Digest;
 
 use super::handler::{APPEND_DEADLINE, Webhook, unable};
 use super::review::{MAX_ACTOR, ReviewError, respond};
@@ -144,24 +144,25 @@ impl Webhook {
         let review = match GatedReview::read(body) {
             Ok(review) => review,
             Err(ReviewError { uid, reason, message }) => {
-                return respond(&uid, &Decision::refusal(reason, message), None);
+                return respond(&uid, &Decision::refusal(reason, message), Kept::Nowhere);
             }
         };
-        let (decision, index) = match review.change {
-            None => (passed(), None),
+        let (decision, kept) = match review.change {
+            None => (passed(), Kept::Nowhere),
             Some(change) => self.decide_change(change, review.dry_run).await,
         };
         self.metrics.gated(review.kind, decision.is_allowed(), started.elapsed());
         if !decision.is_allowed() {
-            let (reason, index) = (decision.reason(), index.map(|i| i.0));
-            tracing::info!(uid = review.uid, kind = review.kind.as_str(), allowed = false, %reason, index, "decided");
+            let (reason, kind) = (decision.reason(), review.kind.as_str());
+            let (index, folded) = (kept.index().map(|i| i.0), kept.folded().map(|f| f.to_string()));
+            tracing::info!(uid = review.uid, kind, allowed = false, %reason, index, folded, "decided");
         }
-        respond(&review.uid, &decision, index)
+        respond(&review.uid, &decision, kept)
     }
 
     /// Whether another pod template may run. In a namespace that opted in, a ledger that cannot be read refuses it: nobody knows
     /// what is frozen.
-    async fn decide_change(&self, change: GateRequest, dry_run: bool) -> (Decision, Option<LogIndex>) {
+    async fn decide_change(&self, change: GateRequest, dry_run: bool) -> (Decision, Kept) {
         let facts = self.snapshot.with_target(TargetFact::NotNamed);
         let view = self.ledger.view();
         let decision = match &view.health {
@@ -169,18 +170,24 @@ impl Webhook {
             Health::Starting => Some(unable(&AppendError::Starting)),
             Health::Broken(what) => Some(unable(&AppendError::Broken(what.clone()))),
         };
-        let Some(refusal) = decision else { return (passed(), None) };
-        if dry_run || view.health != Health::Whole {
-            return (refusal, None);
+        // The witnesses' silence is no reason: what is frozen is known. That the ledger is not the whole one is.
+        if let Some((Reason::LedgerBroken, message)) = (self.doubts)() {
+            return (Decision::refusal(Reason::LedgerBroken, message), Kept::Nowhere);
         }
-        let append = self.ledger.append(Proposal::Gate(Box::new(change)), facts);
+        let Some(refusal) = decision else { return (passed(), Kept::Nowhere) };
+        if dry_run || view.health != Health::Whole {
+            return (refusal, Kept::Nowhere);
+        }
+        let append = self.ledger.decide(Proposal::Gate(Box::new(change)), facts);
         match tokio::time::timeout(APPEND_DEADLINE, append).await {
-            Ok(Ok(Committed { index, reply: Reply::Judged(decision) })) => (*decision, index),
-            Ok(Ok(Committed { reply: Reply::JudgedBefore(index, decision), .. })) => (*decision, Some(index)),
+            Ok(Ok(Committed { kept, reply: Reply::Judged(decision) })) => (*decision, kept),
+            Ok(Ok(Committed { reply: Reply::JudgedBefore(index, decision), .. })) => (*decision, Kept::Entry(index)),
             // The freeze ended between the look and the append.
-            Ok(Ok(Committed { reply: Reply::Passed, .. })) => (passed(), None),
+            Ok(Ok(Committed { reply: Reply::Passed, .. })) => (passed(), Kept::Nowhere),
             // It is refused all the same; only the entry is missing.
-            Ok(Ok(Committed { reply: Reply::Begin(_) | Reply::Done, .. }) | Err(_)) | Err(_) => (refusal, None),
+            Ok(Ok(Committed { reply: Reply::Begin(_) | Reply::Done, .. }) | Err(_)) | Err(_) => {
+                (refusal, Kept::Nowhere)
+            }
         }
     }
 }

@@ -12,9 +12,8 @@ use tokio::time::Instant;
 use crate::api::GovernedKind;
 use crate::api::reason::Reason;
 use crate::constitution::{Decision, Proposal, Reply, judge, unchanged};
-use crate::store::{AppendError, Committed, Health, Ledger};
+use crate::store::{AppendError, Committed, Health, Kept, Ledger};
 use crate::telemetry::Metrics;
-use crate::units::LogIndex;
 
 use super::review::{Review, ReviewError, respond};
 use super::snapshot::Snapshot;
@@ -29,14 +28,24 @@ pub struct Webhook {
     pub(super) ledger: Ledger,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) doubts: Doubts,
     places: Semaphore,
 }
+
+/// Tells why nothing governed may be allowed at the moment, whatever the judge says: reason and message.
+pub type Doubts = Arc<dyn Fn() -> Option<(Reason, String)> + Send + Sync>;
 
 impl Webhook {
     /// A webhook on this ledger.
     #[must_use]
     pub fn new(ledger: Ledger, snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Self {
-        Self { ledger, snapshot, metrics, places: Semaphore::new(MAX_IN_FLIGHT) }
+        Self { ledger, snapshot, metrics, doubts: Arc::new(|| None), places: Semaphore::new(MAX_IN_FLIGHT) }
+    }
+
+    /// The same, which allows nothing while there are doubts.
+    #[must_use]
+    pub fn with_doubts(self, doubts: Doubts) -> Self {
+        Self { doubts, ..self }
     }
 
     /// Answers one review; always an AdmissionReview, whatever the bytes are.
@@ -45,39 +54,46 @@ impl Webhook {
         let review = match Review::read(body) {
             Ok(review) => review,
             Err(ReviewError { uid, reason, message }) => {
-                return respond(&uid, &Decision::refusal(reason, message), None);
+                return respond(&uid, &Decision::refusal(reason, message), Kept::Nowhere);
             }
         };
         let (uid, kind) = (review.request.uid.clone(), review.request.kind);
-        let (decision, index) = match self.places.try_acquire() {
+        let (decision, kept) = match self.places.try_acquire() {
             Ok(_place) => self.decide_safely(review).await,
-            Err(_) => (Decision::refusal(Reason::Overloaded, "too many reviews wait; try again in a moment"), None),
+            Err(_) => {
+                (Decision::refusal(Reason::Overloaded, "too many reviews wait; try again in a moment"), Kept::Nowhere)
+            }
         };
-        self.tell(&uid, kind, &decision, index, started.elapsed());
-        respond(&uid, &decision, index)
+        self.tell(&uid, kind, &decision, kept, started.elapsed());
+        respond(&uid, &decision, kept)
     }
 
-    fn tell(&self, uid: &str, kind: GovernedKind, decision: &Decision, index: Option<LogIndex>, took: Duration) {
+    fn tell(&self, uid: &str, kind: GovernedKind, decision: &Decision, kept: Kept, took: Duration) {
         let reason = decision.reason();
         self.metrics.decided(kind, reason, took);
         if decision.recorded {
-            let index = index.map(|i| i.0);
-            tracing::info!(uid, kind = kind.kind(), allowed = decision.is_allowed(), %reason, index, "decided");
+            let (index, folded) = (kept.index().map(|i| i.0), kept.folded().map(|f| f.to_string()));
+            let allowed = decision.is_allowed();
+            tracing::info!(uid, kind = kind.kind(), allowed, %reason, index, folded, "decided");
         }
     }
 
     /// A mistake of ours is a refusal with its own reason, not a broken connection.
-    async fn decide_safely(&self, review: Review) -> (Decision, Option<LogIndex>) {
+    async fn decide_safely(&self, review: Review) -> (Decision, Kept) {
         let decided = AssertUnwindSafe(self.decide(review)).catch_unwind().await;
-        decided
-            .unwrap_or_else(|_| (Decision::refusal(Reason::RuleFailed, "the judge failed; please report this"), None))
+        let failed = || Decision::refusal(Reason::RuleFailed, "the judge failed; please report this");
+        decided.unwrap_or_else(|_| (failed(), Kept::Nowhere))
     }
 
-    async fn decide(&self, review: Review) -> (Decision, Option<LogIndex>) {
+    async fn decide(&self, review: Review) -> (Decision, Kept) {
         let Review { request, dry_run } = review;
         // Syncers re-apply for ever; that is neither judged nor recorded (R30).
         if let Some(decision) = unchanged(&request) {
-            return (decision, None);
+            return (decision, Kept::Nowhere);
+        }
+        // Not a verdict, and not recorded: what is in doubt is the record itself.
+        if let Some((reason, message)) = (self.doubts)() {
+            return (Decision::refusal(reason, message), Kept::Nowhere);
         }
         let facts = self.snapshot.facts(&request);
         if dry_run {
@@ -87,19 +103,19 @@ impl Webhook {
                 Health::Starting => unable(&AppendError::Starting),
                 Health::Broken(what) => unable(&AppendError::Broken(what.clone())),
             };
-            return (decision, None);
+            return (decision, Kept::Nowhere);
         }
-        let append = self.ledger.append(Proposal::Review(Box::new(request)), facts);
+        let append = self.ledger.decide(Proposal::Review(Box::new(request)), facts);
         match tokio::time::timeout(APPEND_DEADLINE, append).await {
-            Ok(Ok(Committed { index, reply: Reply::Judged(decision) })) => (*decision, index),
-            Ok(Ok(Committed { reply: Reply::JudgedBefore(index, decision), .. })) => (*decision, Some(index)),
+            Ok(Ok(Committed { kept, reply: Reply::Judged(decision) })) => (*decision, kept),
+            Ok(Ok(Committed { reply: Reply::JudgedBefore(index, decision), .. })) => (*decision, Kept::Entry(index)),
             Ok(Ok(Committed { reply: Reply::Begin(_) | Reply::Done | Reply::Passed, .. })) => {
-                (Decision::refusal(Reason::RuleFailed, "the review was answered with something else"), None)
+                (Decision::refusal(Reason::RuleFailed, "the review was answered with something else"), Kept::Nowhere)
             }
-            Ok(Err(error)) => (unable(&error), None),
+            Ok(Err(error)) => (unable(&error), Kept::Nowhere),
             Err(_) => {
                 let message = format!("the ledger did not answer in {} ms; try again", APPEND_DEADLINE.as_millis());
-                (Decision::refusal(Reason::LedgerUnavailable, message), None)
+                (Decision::refusal(Reason::LedgerUnavailable, message), Kept::Nowhere)
             }
         }
     }

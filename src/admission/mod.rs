@@ -14,7 +14,7 @@ mod snapshot;
 
 pub use certificates::{Authority, AuthorityError, AuthorityStep, Leaf, PeerRole};
 pub use door::{Door, DoorError};
-pub use handler::Webhook;
+pub use handler::{Doubts, Webhook};
 pub use peers::{PeerError, PeerTls};
 pub use review::{Review, ReviewError, respond};
 pub use server::{ServeError, Server, router};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::api::reason::Reason;
 use crate::api::{GROUP, GovernedKind, VERSION};
 use crate::constitution::{Decision, Mode, Operation, Request};
-use crate::units::LogIndex;
+use crate::store::Kept;
 
 /// Most characters of the requester's name that are recorded.
 pub(super) const MAX_ACTOR: usize = 256;
@@ -125,12 +125,13 @@ fn name_in(object: &Value) -> Option<String> {
 
 /// The answer to a review: code, reason, message and audit annotations come from here and nowhere else.
 #[must_use]
-pub fn respond(uid: &str, decision: &Decision, index: Option<LogIndex>) -> Value {
+pub fn respond(uid: &str, decision: &Decision, kept: Kept) -> Value {
     let reason = decision.reason();
     let mut annotations = json!({"reason": reason.as_str()});
     if let Some(map) = annotations.as_object_mut() {
         let facts = [
-            ("index", index.map(|i| i.to_string())),
+            ("index", kept.index().map(|i| i.to_string())),
+            ("folded", kept.folded().map(|f| f.to_string())),
             ("digest", decision.digest.map(|d| d.to_string())),
             ("charter", decision.charter.as_ref().map(|c| c.digest.to_string())),
         ];
@@ -145,7 +146,11 @@ pub fn respond(uid: &str, decision: &Decision, index: Option<LogIndex>) -> Value
     if !decision.is_allowed()
         && let Some(map) = response.as_object_mut()
     {
-        let entry = index.map(|i| format!("\n(ledger entry {i})")).unwrap_or_default();
+        let entry = match kept {
+            Kept::Nowhere => String::new(),
+            Kept::Entry(index) => format!("\n(ledger entry {index})"),
+            Kept::Folded(_) => "\n(one of many; the ledger counts them in one entry)".to_owned(),
+        };
         let status = json!({
             "status": "Failure",
             "code": reason.class().http_code(),
@@ -161,6 +166,8 @@ pub fn respond(uid: &str, decision: &Decision, index: Option<LogIndex>) -> Value
 mod tests {
     use super::*;
     use crate::constitution::Advice;
+    use crate::ledger::Folded;
+    use crate::units::{Digest, LogIndex};
 
     fn body(operation: &str, kind: &str, extra: &Value) -> Vec<u8> {
         let mut request = json!({
@@ -210,7 +217,7 @@ mod tests {
         };
         let mut decision = Decision::refusal(Reason::Unsigned, "it carries no signature");
         decision.advice = vec![advice(Mode::Warn), advice(Mode::Observe)];
-        let warnings = &respond("u1", &decision, None)["response"]["warnings"];
+        let warnings = &respond("u1", &decision, Kept::Nowhere)["response"]["warnings"];
         let expected = "NOT ENFORCED (Warn) next-year, Article V: would refuse: SeatsMissing: needs CEK";
         assert_eq!(*warnings, json!([expected]));
     }
@@ -218,12 +225,21 @@ mod tests {
     #[test]
     fn a_refusal_carries_code_reason_message_and_index() {
         let decision = Decision::refusal(Reason::Unsigned, "it carries no signature");
-        let answer = respond("u1", &decision, Some(LogIndex(7)));
+        let answer = respond("u1", &decision, Kept::Entry(LogIndex(7)));
         let response = &answer["response"];
         assert_eq!(response["allowed"], false);
         assert_eq!(response["status"]["code"], 403);
         assert_eq!(response["status"]["reason"], "Unsigned");
         assert_eq!(response["status"]["message"], "Unsigned: it carries no signature\n(ledger entry 7)");
         assert_eq!(response["auditAnnotations"], json!({"reason": "Unsigned", "index": "7"}));
+    }
+
+    #[test]
+    fn a_folded_refusal_tells_where_it_is_counted() {
+        let place = Folded { window: [7; 8], position: 3, hash: Digest([9; 32]) };
+        let answer = respond("u1", &Decision::refusal(Reason::Unsigned, "x"), Kept::Folded(place));
+        assert_eq!(answer["response"]["auditAnnotations"], json!({"reason": "Unsigned", "folded": place.to_string()}));
+        let message = answer["response"]["status"]["message"].as_str().expect("a message");
+        assert!(message.ends_with("(one of many; the ledger counts them in one entry)"), "{message}");
     }
 }

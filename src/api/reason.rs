@@ -239,6 +239,8 @@ reasons! {
     LedgerUnavailable: Unable,
     /// The ledger was deleted from or changed; nothing is allowed until it is whole again.
     LedgerBroken: Unable,
+    /// Too few witnesses vouch for the ledger, for longer than the policy allows; it is allowed again when they answer.
+    Unwitnessed: Unable,
     /// The operator's view of the cluster is too old or not complete yet.
     FactsStale: Unable,
     /// The clock of this replica is behind the newest entry of the ledger; what has expired must not come back to life.

@@ -91,7 +91,7 @@ impl Archived {
         {
             checkpoint = text(ArchiveName::CheckpointAt(last));
         }
-        let claims = Some(Claims { origin: String::new(), key, checkpoint });
+        let claims = Some(Claims { key, checkpoint, ..Claims::default() });
         let mut blocks = Vec::new();
         for (name, bytes) in self.block_objects() {
             let found = read_blocks(bytes);

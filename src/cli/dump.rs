@@ -32,6 +32,8 @@ pub(super) struct Claims {
     pub(super) key: String,
     /// The newest checkpoint; empty before the first.
     pub(super) checkpoint: String,
+    /// The newest checkpoint that a quorum of the cluster's witnesses cosigned; empty when none is known.
+    pub(super) witnessed: String,
 }
 
 /// A ledger, read but not verified.
@@ -148,7 +150,9 @@ impl Dump {
         let text = |key: &str| data.get(key).cloned();
         if name == CHECKPOINT_CONFIG_MAP {
             let text = |key: &str| text(key).unwrap_or_default();
-            self.claims = Some(Claims { origin: text("origin"), key: text("key"), checkpoint: text("checkpoint") });
+            let (origin, key) = (text("origin"), text("key"));
+            let (checkpoint, witnessed) = (text("checkpoint"), text("witnessed"));
+            self.claims = Some(Claims { origin, key, checkpoint, witnessed });
         }
         if parse_block_name(&name).is_none() {
             return;

@@ -33,7 +33,10 @@ impl Cluster {
             };
             let anchor = read_anchor(client.clone()).await.map_err(wrong)?;
             let blocks = ConfigMapStore::new(client).list().await.map_err(wrong)?;
-            let claims = anchor.map(|Anchor { origin, key, checkpoint }| Claims { origin, key, checkpoint });
+            let claims = anchor.map(|anchor| {
+                let Anchor { origin, key, checkpoint, witnessed, contradiction: _ } = anchor;
+                Claims { origin, key, checkpoint, witnessed }
+            });
             let blocks = blocks.into_iter().map(|(name, parts)| (name, parts.map_err(|e| e.to_string()))).collect();
             Ok(Dump { blocks, claims, archived: None, live: true })
         })

@@ -12,6 +12,7 @@ use crate::store::Recorded;
 use crate::trust::{NoteVerifier, Quorum};
 use crate::units::LogIndex;
 
+use super::clock::now;
 use super::dump::{Claims, Dump};
 use super::files::read_text;
 use super::output::{Failure, Format, failure, tell};
@@ -235,11 +236,18 @@ impl Trust {
         };
         let (origin, key) = self.log(&text)?;
         let (mut checkpoints, mut published, mut wrong) = (Vec::new(), None, None);
-        if !claims.checkpoint.is_empty() {
-            match SignedCheckpoint::open(&claims.checkpoint, &origin, &key) {
+        // The newest one may be so new that the witnesses have not answered yet: then the one before it counts for them.
+        let enough = |note: &str, quorum: &Quorum| quorum.reached(note, now()).is_ok_and(|time| time.is_some());
+        let newest = self.quorum()?.is_none_or(|quorum| enough(&claims.checkpoint, &quorum));
+        let claimed =
+            [(&claims.checkpoint, "the checkpoint in the dump"), (&claims.witnessed, "the witnessed checkpoint")];
+        for (note, name) in claimed.into_iter().filter(|(note, _)| !note.is_empty()) {
+            match SignedCheckpoint::open(note, &origin, &key) {
                 Ok(signed) => {
-                    checkpoints.push((signed.checkpoint().clone(), "the checkpoint in the dump".to_owned()));
-                    published = Some(Published { note: claims.checkpoint.clone(), signed });
+                    checkpoints.push((signed.checkpoint().clone(), name.to_owned()));
+                    if published.is_none() || !newest {
+                        published = Some(Published { note: note.clone(), signed });
+                    }
                 }
                 Err(error) => {
                     let (check, class) = (Check::CheckpointSignatures, FindingClass::Tampered);

@@ -3,7 +3,7 @@
 use crate::api::names::CHECKPOINT_CONFIG_MAP;
 use crate::constitution::State;
 use crate::ledger::{AuditState, BlockParts, Check, Finding, FindingClass, Head, Scope, Verifier, parse_block_name};
-use crate::store::{read_entries, replay};
+use crate::store::{ReplayError, read_entries, replay};
 use crate::trust::sha256;
 
 use super::archived::Vouched;
@@ -79,9 +79,12 @@ pub(super) fn walk(dump: Dump, trust: &Trust, earlier: Option<&Earlier>) -> Resu
                     stored.push((name, parts));
                 }
                 Err(error) => {
-                    let (check, class) = match error.is_unsupported() {
-                        true => (Check::UnknownForms, FindingClass::Unsupported),
-                        false => (Check::EntryForm, FindingClass::Tampered),
+                    let (check, class) = match &error {
+                        unknown if unknown.is_unsupported() => (Check::UnknownForms, FindingClass::Unsupported),
+                        ReplayError::Flood { .. } => (Check::FloodCounts, FindingClass::Tampered),
+                        ReplayError::Entry { .. } | ReplayError::Event { .. } | ReplayError::State(_) => {
+                            (Check::EntryForm, FindingClass::Tampered)
+                        }
                     };
                     senseless = Some(Finding::new(check, class, name, Some(error.index()), error.to_string()));
                 }

@@ -1,6 +1,8 @@
 //! Events: what the entries of the ledger mean to the constitution.
 
 mod effect;
+mod flood;
+mod witness;
 
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ use super::facts::TargetFact;
 use super::request::Operation;
 
 pub use effect::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, LapseEvent};
+pub use flood::{FloodEvent, FloodSource};
+pub use witness::{PolicySetEvent, UnwitnessedEvent};
 
 /// A thing that happened. The ledger stores it as an entry of the kind [`Event::kind`] with the fields of the variant. What
 /// [`super::State`] remembers whole is shared with it, not copied.
@@ -40,8 +44,14 @@ pub enum Event {
     Enact(Box<EnactEvent>),
     /// An emergency charter was not ratified in time.
     Lapse(LapseEvent),
+    /// Refusals that were not written one by one.
+    Flood(Box<FloodEvent>),
     /// A writer's key was introduced; the ledger checks it, State ignores it.
     KeyAdd(KeyEvent),
+    /// The operator runs by another policy for witnesses than before.
+    PolicySet(PolicySetEvent),
+    /// The log was unwitnessed for too long, or is witnessed again.
+    Unwitnessed(UnwitnessedEvent),
 }
 
 /// Which object an event is about.
@@ -217,7 +227,10 @@ impl Event {
             Self::EffectUndone(_) => "effect.undone",
             Self::Enact(_) => "enact",
             Self::Lapse(_) => "charter.lapse",
+            Self::Flood(_) => "flood",
             Self::KeyAdd(_) => "key.add",
+            Self::PolicySet(_) => "policy.set",
+            Self::Unwitnessed(_) => "unwitnessed",
         }
     }
 
@@ -230,6 +243,9 @@ impl Event {
             Self::EffectUndone(e) => Some(e.now),
             Self::Enact(e) => Some(e.now),
             Self::Lapse(e) => Some(e.now),
+            Self::Flood(e) => Some(e.last),
+            Self::PolicySet(e) => Some(e.now),
+            Self::Unwitnessed(e) => Some(e.now),
             Self::Stored(_)
             | Self::Document(_)
             | Self::Adopt(_)
@@ -254,6 +270,9 @@ impl Event {
             Self::EffectUndone(e) => serde_json::to_value(e),
             Self::Enact(e) => serde_json::to_value(e),
             Self::Lapse(e) => serde_json::to_value(e),
+            Self::Flood(e) => serde_json::to_value(e),
+            Self::PolicySet(e) => serde_json::to_value(e),
+            Self::Unwitnessed(e) => serde_json::to_value(e),
             Self::KeyAdd(e) => Ok(Value::Object(e.fields.clone())),
         };
         match value {
@@ -280,6 +299,9 @@ impl Event {
             "effect.undone" => serde_json::from_value(value).map(Self::EffectUndone),
             "enact" => serde_json::from_value(value).map(Self::Enact),
             "charter.lapse" => serde_json::from_value(value).map(Self::Lapse),
+            "flood" => serde_json::from_value(value).map(Self::Flood),
+            "policy.set" => serde_json::from_value(value).map(Self::PolicySet),
+            "unwitnessed" => serde_json::from_value(value).map(Self::Unwitnessed),
             "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),
             other => return Err(EventError::Kind(other.to_owned())),
         };

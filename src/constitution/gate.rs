@@ -91,14 +91,10 @@ fn frozen(target: &Target, freeze: &Standing) -> Finding {
 
 /// What a refusal leads to: one entry, however often a syncer tries the same again.
 pub(super) fn record(request: &GateRequest, state: &State, facts: &Facts, decision: Decision) -> Outcome {
-    let object = request.object();
-    if let Some((index, before)) = state.refused(&object, &request.template, decision.reason()) {
-        return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(before)) };
-    }
     let event = DecisionEvent {
         request: request.uid.clone(),
         operation: request.operation,
-        object,
+        object: request.object(),
         digest: Some(request.template),
         inputs: None,
         summary: None,
@@ -113,5 +109,8 @@ pub(super) fn record(request: &GateRequest, state: &State, facts: &Facts, decisi
         now: facts.now,
         target: TargetFact::NotNamed,
     };
+    if let Some((index, before)) = state.repeated(&event) {
+        return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(before)) };
+    }
     Outcome { events: vec![Event::Decision(Arc::new(event))], reply: Reply::Judged(Box::new(decision)) }
 }

@@ -32,7 +32,8 @@ pub use decision::{Advice, Decision, Finding, NextStep, SeatView, Verdict};
 pub use document::{Document, DocumentError};
 pub use event::{
     AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, EffectUndoneEvent,
-    EnactEvent, Event, EventError, KeyEvent, LapseEvent, ObjectRef, SignerRef, StoredEvent,
+    EnactEvent, Event, EventError, FloodEvent, FloodSource, KeyEvent, LapseEvent, ObjectRef, PolicySetEvent, SignerRef,
+    StoredEvent, UnwitnessedEvent,
 };
 pub use facts::{Facts, TargetFact, TargetState};
 pub use gate::{GateRequest, gate};

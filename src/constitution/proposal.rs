@@ -7,7 +7,10 @@ use crate::units::{Digest, LogIndex};
 
 use super::action::{Target, WorkloadAction};
 use super::decision::Decision;
-use super::event::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, StoredEvent};
+use super::event::{
+    EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, FloodEvent, PolicySetEvent, StoredEvent,
+    UnwitnessedEvent,
+};
 use super::facts::Facts;
 use super::gate::{GateRequest, gate};
 use super::request::Request;
@@ -32,6 +35,12 @@ pub enum Proposal {
     Lapse,
     /// Record that a temporary effect was taken back. Nothing happens when it is recorded already.
     Undone(EffectUndoneEvent),
+    /// Record refusals that were answered and counted.
+    Flood(Box<FloodEvent>),
+    /// Record by which policy for witnesses the operator runs. Nothing happens when it is recorded already.
+    Policy(PolicySetEvent),
+    /// Record that the log was unwitnessed for too long, or is witnessed again. Nothing happens when that is no news.
+    Unwitnessed(UnwitnessedEvent),
     /// Record how an action ended. Refused when it did not begin or has ended already.
     End(Effect),
 }
@@ -97,6 +106,9 @@ pub fn deliberate(proposal: &Proposal, state: &State, facts: &Facts) -> Outcome 
         Proposal::Enact(object) => super::record::enact(object, state, facts),
         Proposal::Lapse => super::record::lapse(state, facts),
         Proposal::Undone(event) => state.undo_effect(event),
+        Proposal::Flood(event) => Outcome { events: vec![Event::Flood(event.clone())], reply: Reply::Done },
+        Proposal::Policy(event) => state.observe_policy(event),
+        Proposal::Unwitnessed(event) => state.observe_unwitnessed(event),
         Proposal::End(effect) => state.end_effect(effect),
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn review(request: &Request, state: &State, facts: &Facts) -> Outcome
         now: facts.now,
         target: facts.target.clone(),
     };
-    if let Some((index, before)) = state.judged(&event) {
+    if let Some((index, before)) = state.judged(&event).or_else(|| state.repeated(&event)) {
         return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(before)) };
     }
     Outcome { events: vec![Event::Decision(Arc::new(event))], reply: Reply::Judged(Box::new(decision)) }

@@ -125,7 +125,7 @@ async fn enact(value: Value, context: &Context) -> Result<Option<Decision>, Erro
 async fn begin(value: Value, target: &Target, context: &Context) -> Result<Option<Decision>, Error> {
     let target = look_up(target, context).await?;
     let committed = context.ledger.append(Proposal::Begin(Box::new(value)), context.facts(target)).await?;
-    match (committed.reply, committed.index) {
+    match (committed.reply, committed.kept.index()) {
         (Reply::Begin(plan), Some(index)) => {
             let begun =
                 Begun { digest: plan.digest, action: &plan.action, target: &plan.target, begin: &plan.begin, index };

@@ -14,6 +14,7 @@ mod queue;
 mod status;
 mod sweep;
 mod watchdog;
+mod witness;
 mod workload;
 
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub use isolation::end_isolations;
 pub use queue::Queue;
 pub use sweep::sweep;
 pub use watchdog::watchdog;
+pub use witness::{AddressError, Endpoint, EndpointError, Heard, Vouching, WitnessAddress, follow_anchor, hear};
 
 /// Gives the client that acts as the service account of an organ.
 pub type SeatClients = Arc<dyn Fn(&str) -> Result<Client, kube::Error> + Send + Sync>;

@@ -8,9 +8,12 @@ mod audit_state;
 mod block;
 mod chain;
 mod checkpoint;
+mod cosigning;
 mod entry;
+mod flood;
 mod fork;
 mod fork_find;
+mod lag;
 mod proof;
 mod proof_text;
 mod tiles;
@@ -25,9 +28,12 @@ pub use block::{
 };
 pub use chain::{ChainError, Head, LogTrust, Writer, WriterError, boundary_room};
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
+pub use cosigning::{Contradiction, CosigningAnswer, contradicts, read_answer};
 pub use entry::{Entry, EntryError, MAX_ENTRY_BYTES};
+pub use flood::{Bucket, Flood, Folded, FoldedError, Folding, Limits, Rate, root_of};
 pub use fork::{Culprit, Fork, ForkError, ForkProof, Sealed};
 pub use fork_find::{Difference, LogCopy, Statement, find_fork};
+pub use lag::WitnessLag;
 pub use proof::{ConsistencyProof, HashTree, InclusionProof, ProofError};
 pub use proof_text::{ConsistencyText, InclusionText, ProofText, ProofTextError};
 pub use tiles::{

@@ -1,19 +1,46 @@
 //! Proofs of RFC 6962, section 2.1: that an entry is in the tree of a signed checkpoint, and that one signed checkpoint is a
 //! continuation of another. A proof is checked against a [`SignedCheckpoint`] only: a root that nobody signed proves nothing.
 
+use std::collections::BTreeMap;
+
 use crate::units::{Digest, LogIndex};
 
 use super::checkpoint::{Checkpoint, SignedCheckpoint};
-use super::tree::{heights, node_hash};
+use super::tree::{CompactRange, heights, node_hash};
 
 /// Most hashes in a proof: the height of a tree whose size fits 64 bits.
 pub(super) const MAX_PROOF: usize = 64;
 
-/// Every perfect subtree over the entries, from which any proof is made.
+/// The perfect subtrees over the entries, from which proofs are made: all of them, or those that a log needs which has proven
+/// its growth up to some size already.
 #[derive(Clone, Debug, Default)]
 pub struct HashTree {
     /// The hashes of the perfect subtrees of 2^n entries at the n-th place; leaf hashes first.
-    levels: Vec<Vec<Digest>>,
+    levels: Vec<Level>,
+}
+
+/// The perfect subtrees of one height, without the first ones.
+#[derive(Clone, Debug, Default)]
+struct Level {
+    left_out: u64,
+    nodes: Vec<Digest>,
+}
+
+impl Level {
+    /// How many there are, those that were left out included.
+    fn count(&self) -> u64 {
+        self.left_out + self.nodes.len() as u64
+    }
+
+    fn get(&self, index: u64) -> Option<Digest> {
+        self.nodes.get(usize::try_from(index.checked_sub(self.left_out)?).ok()?).copied()
+    }
+}
+
+/// How many subtrees of this height are no longer needed once `size` entries were proven: all but the one on the right edge.
+fn needless(size: u64, height: usize) -> u64 {
+    let count = u32::try_from(height).ok().and_then(|height| size.checked_shr(height)).unwrap_or(0);
+    count - count % 2
 }
 
 /// That an entry is in a tree: the hashes from its sibling up to the child of the root.
@@ -88,15 +115,40 @@ pub enum ProofError {
 }
 
 impl HashTree {
+    /// A tree that begins after these entries: it proves growth from there on, and nothing of before.
+    #[must_use]
+    pub fn after(range: &CompactRange) -> Self {
+        // The subtree of each height on the right edge, where there is one; the highest is always there.
+        let edge: BTreeMap<usize, Digest> = range.subtrees().collect();
+        let highest = edge.last_key_value().map_or(0, |(height, _)| height + 1);
+        let level = |height| Level {
+            left_out: needless(range.size(), height),
+            nodes: edge.get(&height).copied().into_iter().collect(),
+        };
+        Self { levels: (0..highest).map(level).collect() }
+    }
+
+    /// Drops what only proofs from below `size` need.
+    pub fn forget_before(&mut self, size: u64) {
+        let size = size.min(self.size());
+        for (height, level) in self.levels.iter_mut().enumerate() {
+            let more = needless(size, height).saturating_sub(level.left_out);
+            let more = usize::try_from(more).unwrap_or(usize::MAX).min(level.nodes.len());
+            level.nodes.drain(..more);
+            level.left_out += more as u64;
+        }
+    }
+
     /// Number of entries.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.levels.first().map_or(0, |leaves| leaves.len() as u64)
+        self.levels.first().map_or(0, Level::count)
     }
 
-    /// The hashes of all perfect subtrees of 2^`height` entries.
+    /// The hashes of all perfect subtrees of 2^`height` entries; none when some were left out.
     pub(super) fn level(&self, height: u32) -> &[Digest] {
-        usize::try_from(height).ok().and_then(|h| self.levels.get(h)).map_or(&[], Vec::as_slice)
+        let level = usize::try_from(height).ok().and_then(|h| self.levels.get(h)).filter(|level| level.left_out == 0);
+        level.map_or(&[], |level| &level.nodes)
     }
 
     /// Appends a leaf by its hash.
@@ -104,23 +156,23 @@ impl HashTree {
         let mut node = leaf;
         for height in 0.. {
             let Some(level) = self.levels.get_mut(height) else {
-                self.levels.push(vec![node]);
+                self.levels.push(Level { left_out: 0, nodes: vec![node] });
                 return;
             };
-            level.push(node);
+            level.nodes.push(node);
             // Two halves are there only when the number is even; then they are a perfect subtree of the next height.
-            match level.as_slice() {
-                [.., left, right] if level.len().is_multiple_of(2) => node = node_hash(left, right),
+            match level.nodes.as_slice() {
+                [.., left, right] if level.count().is_multiple_of(2) => node = node_hash(left, right),
                 _ => return,
             }
         }
     }
 
-    /// The root over the first `size` entries; `None` when there are fewer.
+    /// The root over the first `size` entries; `None` when there are fewer, or what it needs was left out.
     #[must_use]
     pub fn root(&self, size: u64) -> Option<Digest> {
         match size {
-            0 => Some(super::tree::CompactRange::default().root()),
+            0 => Some(CompactRange::default().root()),
             _ => self.range(0, size),
         }
     }
@@ -177,8 +229,7 @@ impl HashTree {
     pub(super) fn subtrees(&self, old: u64, new: u64) -> Option<Vec<Digest>> {
         let mut at = old;
         let root = |height: u32| {
-            let level = self.levels.get(usize::try_from(height).ok()?)?;
-            let root = level.get(usize::try_from(at >> height).ok()?).copied();
+            let root = self.levels.get(usize::try_from(height).ok()?)?.get(at >> height);
             at += 1 << height;
             root
         };
@@ -190,8 +241,7 @@ impl HashTree {
     fn range(&self, first: u64, count: u64) -> Option<Digest> {
         if count.is_power_of_two() {
             let height = count.trailing_zeros();
-            let level = self.levels.get(usize::try_from(height).ok()?)?;
-            return level.get(usize::try_from(first >> height).ok()?).copied();
+            return self.levels.get(usize::try_from(height).ok()?)?.get(first >> height);
         }
         let left = split(count);
         Some(node_hash(&self.range(first, left)?, &self.range(first + left, count - left)?))

@@ -42,6 +42,12 @@ impl CompactRange {
         self.size
     }
 
+    /// The perfect subtrees with their heights, the largest first.
+    pub(super) fn subtrees(&self) -> impl Iterator<Item = (usize, Digest)> {
+        let heights = (0..u64::BITS).rev().filter(|height| self.size >> height & 1 == 1);
+        heights.filter_map(|height| usize::try_from(height).ok()).zip(self.nodes.iter().copied())
+    }
+
     /// Appends a leaf by its hash.
     pub fn append(&mut self, leaf: Digest) {
         let mut node = leaf;

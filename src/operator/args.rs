@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::units::Digest;
+use crate::controllers::WitnessAddress;
+use crate::trust::WitnessMode;
+use crate::units::{Digest, Seconds};
 
 /// The operator of Miax: the admission webhook and the controllers.
 #[derive(Debug, Parser)]
@@ -57,6 +59,30 @@ pub struct Common {
     /// Log one JSON object a line.
     #[arg(long, env = "MIAX_LOG_JSON")]
     pub log_json: bool,
+    /// Who outside of the cluster vouches for the log.
+    #[command(flatten)]
+    pub witnessing: Witnessing,
+}
+
+/// Options about witnesses; the same for both roles.
+#[derive(Clone, Debug, Args)]
+pub struct Witnessing {
+    /// A witness: its address, a plus sign, and its public key as `miax ledger witness --init` prints it.
+    #[arg(long = "witness", env = "MIAX_WITNESSES", value_name = "URL+KEY", value_delimiter = ',')]
+    pub witnesses: Vec<WitnessAddress>,
+    /// How many of them must cosign; without it more than half of them.
+    #[arg(long, env = "MIAX_WITNESS_QUORUM", requires = "witnesses")]
+    pub witness_quorum: Option<usize>,
+    /// What happens while too few have cosigned for too long: `require` refuses everything governed, `warn` tells and records
+    /// it, `off` asks no witness.
+    #[arg(long, env = "MIAX_WITNESS_MODE", default_value = "warn")]
+    pub witness_mode: WitnessMode,
+    /// How long the log may have outgrown what they vouch for, for example 5m.
+    #[arg(long, env = "MIAX_WITNESS_MAX_AGE", default_value = "5m")]
+    pub witness_max_age: Seconds,
+    /// Authorities of the witnesses' certificates, in PEM; without it those of the system.
+    #[arg(long, env = "MIAX_WITNESS_CA", value_name = "FILE")]
+    pub witness_ca: Option<PathBuf>,
 }
 
 /// Options of the webhook.

@@ -41,6 +41,9 @@ pub enum Error {
     /// The operating system has no randomness.
     #[error("the operating system gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),
+    /// The flags about witnesses.
+    #[error(transparent)]
+    Witnesses(#[from] super::witnesses::WitnessesError),
     /// The webhook cannot listen.
     #[error("{0}")]
     Serve(#[from] crate::admission::ServeError),

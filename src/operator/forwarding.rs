@@ -168,7 +168,7 @@ async fn follow(
     let mut connection: Option<Connection> = None;
     let mut quiet_until = tokio::time::Instant::now();
     let mut known = Holder::Nobody;
-    while !*leaving.borrow_and_update() {
+    loop {
         let able = ledger.view().health == Health::Whole && tls.borrow().is_some();
         match lease.look(able).await {
             Ok(holder) => {
@@ -203,7 +203,10 @@ async fn follow(
             (Holder::Other(_), Some(open)) => Route::To(open.link.clone()),
             (Holder::Other(_), None) => Route::Unreachable,
         });
-        let _ = tokio::time::timeout(PERIOD, leaving.wait_for(|l| *l)).await;
+        // Also when nobody is left who could say so.
+        if tokio::time::timeout(PERIOD, leaving.wait_for(|l| *l)).await.is_ok() {
+            break;
+        }
     }
     route.send_replace(Route::Here);
     if let Err(error) = lease.look(false).await {

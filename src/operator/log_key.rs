@@ -71,7 +71,8 @@ pub(super) async fn read_or_make(client: &Client, origin: &str) -> Result<LogKey
     }
     let key = signer(&secrets, origin).await?;
     if anchors.get_opt(CHECKPOINT_CONFIG_MAP).await?.is_none() {
-        let anchor = Anchor { origin: origin.to_owned(), key: key.verifier().to_string(), checkpoint: String::new() };
+        let (origin, key) = (origin.to_owned(), key.verifier().to_string());
+        let anchor = Anchor { origin, key, ..Anchor::default() };
         let mut map = ConfigMap::default();
         map.metadata.name = Some(CHECKPOINT_CONFIG_MAP.to_owned());
         map.data = Some(anchor_data(&anchor));

@@ -10,12 +10,13 @@ mod guards;
 mod install;
 mod lease;
 mod log_key;
+mod numbers;
 mod sequencer_lease;
+mod witnesses;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
@@ -27,17 +28,21 @@ use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use crate::admission::{Server, Snapshot, Webhook, WorkloadCache, router};
+use crate::admission::{Doubts, Server, Snapshot, Webhook, WorkloadCache, router};
 use crate::api::names::{CONTROLLER_ACCOUNT, executor_account};
 use crate::controllers::{
-    CheckpointWriter, Context, Queue, SeatClients, end_isolations, keep_checkpoints, sweep, watchdog,
+    CheckpointWriter, Context, Queue, SeatClients, Vouching, end_isolations, follow_anchor, keep_checkpoints, sweep,
+    watchdog,
 };
 use crate::ledger::{Checkpoint, Head, LogTrust};
-use crate::store::{self, Clock, ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow};
-use crate::telemetry::{LedgerNumbers, Metrics, Readiness, init_logging, probes};
+use crate::store::{
+    self, Clock, ConfigMapStore, Health, Ledger, Sequencer, StoreEvent, WriterSource, follow, keep_floods,
+};
+use crate::telemetry::{Metrics, Readiness, init_logging, probes};
 use crate::units::UnixSeconds;
 
 use forwarding::Forwarding;
+use numbers::numbers;
 
 pub use args::{Arguments, Command, Common};
 pub use error::Error;
@@ -48,6 +53,8 @@ const EPOCH: u16 = 0;
 /// Calls of the API server that take longer are given up.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a webhook that ends tries to write down what it has only counted.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Runs what the command line says until a signal comes.
 ///
@@ -68,6 +75,15 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
 fn print_manifests(objects: &[serde_json::Value]) {
     let documents: Vec<String> = objects.iter().map(crate::trust::to_yaml).collect();
     println!("{}", documents.join("---\n").trim_end());
+}
+
+/// The ledger of a process.
+struct Started {
+    ledger: Ledger,
+    alive: watch::Receiver<bool>,
+    /// Breaks the ledger off.
+    alarms: mpsc::Sender<StoreEvent>,
+    trust: LogTrust,
 }
 
 /// What both roles have.
@@ -92,21 +108,25 @@ impl Base {
         Ok(Self { config, client, clock: clock::wall_clock(), metrics, cluster_uid, origin })
     }
 
-    /// Starts to read the ledger and to take proposals.
-    fn start_ledger(&self, options: &Common, key: log_key::LogKey) -> Result<(Ledger, watch::Receiver<bool>), Error> {
+    /// Starts to read the ledger and to take proposals. The ledger must hold what a witness holds.
+    fn start_ledger(&self, options: &Common, key: log_key::LogKey, held: Option<Checkpoint>) -> Result<Started, Error> {
         let log_key::LogKey { signer, anchor } = key;
         let trust = LogTrust { origin: self.origin.clone(), epoch: EPOCH, key: signer.verifier() };
-        let promised = match anchor.checkpoint.as_str() {
-            "" => None,
-            note => Some(Checkpoint::open(note, &self.origin, &trust.key)?),
+        let open = |note: &str| match note {
+            "" => Ok(None),
+            note => Checkpoint::open(note, &self.origin, &trust.key).map(Some),
         };
+        // Of what the log's key has vouched for the most counts, whoever brought it here.
+        let promises = [open(&anchor.checkpoint)?, open(&anchor.contradiction)?, held];
+        let promised = promises.into_iter().flatten().max_by_key(|checkpoint| checkpoint.size);
         let seed = clock::seed_source(clock::random_bytes()?);
         let writers = WriterSource { log_key: signer, replica: options.replica.clone(), seed };
         // A client of its own: appends wait behind nothing else of this process.
         let store = ConfigMapStore::new(Client::try_from(self.config.clone())?);
-        let (sequencer, ledger, input) =
-            Sequencer::new(store, Head::genesis(trust), promised, writers, self.clock.clone());
+        let head = Head::genesis(trust.clone());
+        let (sequencer, ledger, input) = Sequencer::new(store, head, promised, writers, self.clock.clone());
         let (events, inbox) = mpsc::channel(256);
+        let alarms = events.clone();
         let (ended, alive) = watch::channel(false);
         let watching = follow(self.client.clone(), EPOCH, events);
         tokio::spawn(async move {
@@ -116,7 +136,14 @@ impl Base {
             }
             let _ = ended.send(true);
         });
-        Ok((ledger, alive))
+        Ok(Started { ledger, alive, alarms, trust })
+    }
+
+    /// What stands against allowing anything, by what the cluster says about its witnesses.
+    fn doubts(&self, vouching: Arc<Vouching>, ledger: Ledger) -> Doubts {
+        let clock = self.clock.clone();
+        tokio::spawn(follow_anchor(self.client.clone(), vouching.clone(), ledger.clone(), clock.clone()));
+        Arc::new(move || vouching.doubt(ledger.view().head.next_index().0, clock().into()))
     }
 
     /// Starts to hand proposals to the replica that appends for all; with a place this one may be it.
@@ -183,26 +210,6 @@ fn reporter(replica: &str) -> Reporter {
     Reporter { controller: CONTROLLER_ACCOUNT.to_owned(), instance: Some(replica.to_owned()) }
 }
 
-fn numbers(ledger: &Ledger, now: UnixSeconds) -> LedgerNumbers {
-    let view = ledger.view();
-    let stats = ledger.stats();
-    let emergency = view.state.emergency().filter(|e| now < e.ratify_by);
-    let due: Vec<UnixSeconds> = view.state.obligations().map(|o| o.due).chain(emergency.map(|e| e.ratify_by)).collect();
-    LedgerNumbers {
-        size: view.head.next_index().0,
-        whole: view.health == Health::Whole,
-        entries: stats.entries.load(Ordering::Relaxed),
-        blocks: stats.blocks.load(Ordering::Relaxed),
-        conflicts: stats.conflicts.load(Ordering::Relaxed),
-        ambiguous: stats.ambiguous.load(Ordering::Relaxed),
-        charter_expires: view.state.charter(now).map(|c| c.expires_at),
-        obligations: u64::try_from(due.len()).unwrap_or(u64::MAX),
-        obligation_due: due.into_iter().min(),
-        held: u64::try_from(view.state.held().count()).unwrap_or(u64::MAX),
-        frozen: u64::try_from(view.state.freezes(now).count()).unwrap_or(u64::MAX),
-    }
-}
-
 fn ledger_ready(ledger: &Ledger) -> Result<(), String> {
     match &ledger.view().health {
         Health::Whole => Ok(()),
@@ -232,7 +239,9 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     let base = Base::start(&common).await?;
     let door = client_ca.map(|path| client_ca::open(path, client_name)).transpose()?;
     let key = log_key::wait_for(&base.client, &base.origin).await?;
-    let (ledger, alive) = base.start_ledger(&common, key)?;
+    let witnesses = witnesses::Named::by(&common.witnessing)?;
+    let held = witnesses.hold(&key.signer.verifier()).await;
+    let Started { ledger, alive, alarms: _, trust } = base.start_ledger(&common, key, held)?;
     let place = peer_listen.zip(peer_ip).map(|(listen, ip)| forwarding::Place { listen, ip });
     let (mut forwarding, ledger) = base.forward(&common, place, ledger).await?;
     let workloads = WorkloadCache::start(&base.client);
@@ -242,7 +251,12 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     let (draining, is_draining) = watch::channel(false);
     let ready = readiness(ledger.clone(), snapshot.clone(), leaf_ending, is_draining, base.clock.clone());
     base.serve_probes(common.probes, ready, ledger.clone()).await?;
-    let webhook = Arc::new(Webhook::new(ledger, snapshot, base.metrics.clone()));
+    tokio::spawn(keep_floods(ledger.clone()));
+    let webhook = Webhook::new(ledger.clone(), snapshot, base.metrics.clone());
+    let webhook = Arc::new(match witnesses.policy {
+        Some(policy) => webhook.with_doubts(base.doubts(Arc::new(Vouching::new(policy, trust)), ledger.clone())),
+        None => webhook,
+    });
     let server = Arc::new(Server::start(listen, &leaf, door, router(webhook))?);
     tracing::info!(address = %server.address(), origin = base.origin, "the webhook listens");
     tokio::spawn(authority::keep_leaf(
@@ -265,6 +279,12 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     tokio::time::sleep(Duration::from_secs(drain)).await;
     server.stop().await;
     forwarding.stop().await;
+    // Nobody asks any more: what was only counted is written down, as long as the ledger answers at all.
+    match tokio::time::timeout(LAST_WORDS, ledger.flush_floods()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "refusals that were only counted are lost"),
+        Err(_) => tracing::error!("refusals that were only counted are lost: the ledger does not answer"),
+    }
     Ok(())
 }
 
@@ -299,7 +319,9 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     let base = Base::start(&options).await?;
     let key = log_key::read_or_make(&base.client, &base.origin).await?;
     let again = log_key::read_or_make(&base.client, &base.origin).await?;
-    let (ledger, alive) = base.start_ledger(&options, key)?;
+    let witnesses = witnesses::Named::by(&options.witnessing)?;
+    let held = witnesses.surely_hold(&key.signer.verifier()).await?;
+    let Started { ledger, alive, alarms, trust: _ } = base.start_ledger(&options, key, held)?;
     let (_forwarding, ledger) = base.forward(&options, None, ledger).await?;
     let probed = ledger.clone();
     base.serve_probes(options.probes, Arc::new(move || ledger_ready(&probed)), ledger.clone()).await?;
@@ -311,7 +333,7 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     tracing::info!("leading");
     let context = Arc::new(Context {
         client: base.client.clone(),
-        ledger: ledger.clone(),
+        ledger,
         seats: seat_clients(base.config.clone()),
         queue: Queue::default(),
         events: Recorder::new(base.client.clone(), reporter(&options.replica)),
@@ -320,8 +342,15 @@ async fn run_controller(options: Common) -> Result<(), Error> {
         cluster_uid: base.cluster_uid.clone(),
         genesis: options.genesis,
     });
-    let checkpoints =
-        CheckpointWriter { client: base.client.clone(), ledger, key: again.signer, origin: base.origin.clone() };
+    let checkpoints = CheckpointWriter {
+        context: context.clone(),
+        key: again.signer,
+        store: ConfigMapStore::new(base.client.clone()),
+        epoch: EPOCH,
+        alarms,
+        policy: witnesses.policy,
+        endpoints: witnesses.endpoints,
+    };
     let (stop, stopping) = watch::channel(false);
     let stopped = ended(stopping).boxed().shared();
     let controllers = tokio::spawn(crate::controllers::run(context.clone(), stopped));

@@ -39,8 +39,12 @@ pub struct Anchor {
     pub origin: String,
     /// Verifier key of the log.
     pub key: String,
-    /// The newest checkpoint; empty before the first.
+    /// The newest checkpoint; empty before the first. Lines of witnesses may stand under it.
     pub checkpoint: String,
+    /// The newest checkpoint that a quorum of the witnesses cosigned; empty before the first.
+    pub witnessed: String,
+    /// A checkpoint that the log's key signed and that contradicts the ledger; empty when none is known.
+    pub contradiction: String,
 }
 
 impl ConfigMapStore {
@@ -86,17 +90,22 @@ pub async fn read_anchor(client: Client) -> Result<Option<Anchor>, ReadError> {
 #[must_use]
 pub fn anchor_of(map: &ConfigMap) -> Anchor {
     let text = |key: &str| map.data.as_ref().and_then(|d| d.get(key)).cloned().unwrap_or_default();
-    Anchor { origin: text("origin"), key: text("key"), checkpoint: text("checkpoint") }
+    Anchor {
+        origin: text("origin"),
+        key: text("key"),
+        checkpoint: text("checkpoint"),
+        witnessed: text("witnessed"),
+        contradiction: text("contradiction"),
+    }
 }
 
 /// The data of the ConfigMap that holds the anchor.
 #[must_use]
 pub fn anchor_data(anchor: &Anchor) -> BTreeMap<String, String> {
-    let Anchor { origin, key, checkpoint } = anchor;
-    [("origin", origin), ("key", key), ("checkpoint", checkpoint)]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.clone()))
-        .collect()
+    let Anchor { origin, key, checkpoint, witnessed, contradiction } = anchor;
+    let always = [("origin", origin), ("key", key), ("checkpoint", checkpoint)];
+    let some = [("witnessed", witnessed), ("contradiction", contradiction)].into_iter().filter(|(_, v)| !v.is_empty());
+    always.into_iter().chain(some).map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }
 
 /// Name of an object; empty for none, which no object of an API server has.

@@ -1,11 +1,18 @@
 //! A draft: judged proposals with their entries, before they are durable.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::constitution::{Event, State};
+use crate::constitution::{Event, Facts, Outcome, Proposal, State, deliberate};
 use crate::units::LogIndex;
 
 use super::handle::{AppendError, Committed, Submission};
+
+/// Judges a proposal. One object that the judge stumbles over must not end the process for all others.
+pub(super) fn judge_safely(proposal: &Proposal, state: &State, facts: &Facts) -> Result<Outcome, AppendError> {
+    catch_unwind(AssertUnwindSafe(|| deliberate(proposal, state, facts)))
+        .map_err(|_| AppendError::Unrecordable("the judge failed".to_owned()))
+}
 
 /// Judged proposals with their entries, in order.
 #[derive(Default)]

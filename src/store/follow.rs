@@ -24,6 +24,8 @@ pub enum StoreEvent {
     Deleted(String),
     /// Everything that was there was seen.
     ListEnds,
+    /// Somebody else showed that this ledger cannot be the whole one: what, in a sentence.
+    Alarm(String),
 }
 
 /// Sends what happens in the namespace `miax-ledger` to `events`, for ever; a lost connection is made again with growing

@@ -1,15 +1,24 @@
 //! What the rest of the process sees of the sequencer: a handle to append with, and a view to read.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::constitution::{Facts, Proposal, Reply, State};
-use crate::ledger::Head;
+use crate::ledger::{Folded, Head, MAX_BLOCK_ENTRIES};
 use crate::units::{Digest, LogIndex};
 
-use super::forward::{ForwardStats, Forwarder};
+use super::folding::Refusals;
+use super::forward::{Class, ForwardStats, Forwarder};
+
+/// Proposals that wait at most. Whoever finds the queue full waits in it.
+const QUEUE: usize = 4 * MAX_BLOCK_ENTRIES;
+/// Refusals that wait at most. What finds this queue full is folded.
+const REFUSALS_QUEUE: usize = MAX_BLOCK_ENTRIES;
+/// The part of a block's places that other proposals leave to refusals, so that these come slowly, but come.
+const REFUSALS_SHARE: usize = 16;
 
 /// Whether decisions can be made on this ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +64,10 @@ pub struct Stats {
     pub blocks: AtomicU64,
     /// Entries that this process appended.
     pub entries: AtomicU64,
+    /// Refusals that this process folded.
+    pub folded: AtomicU64,
+    /// Those of them whose `flood` entry is durable.
+    pub unfolded: AtomicU64,
 }
 
 /// Why a proposal was not recorded.
@@ -80,10 +93,41 @@ pub enum AppendError {
 /// A proposal that is recorded, if there was something to record.
 #[derive(Clone, Debug)]
 pub struct Committed {
-    /// Index of its first entry.
-    pub index: Option<LogIndex>,
+    /// Where it is recorded.
+    pub kept: Kept,
     /// The answer.
     pub reply: Reply,
+}
+
+/// Where an answer is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It needs no record.
+    Nowhere,
+    /// As an entry, or several that begin here.
+    Entry(LogIndex),
+    /// Counted with others like it; the `flood` entry follows.
+    Folded(Folded),
+}
+
+impl Kept {
+    /// The entry that records it, if one does.
+    #[must_use]
+    pub fn index(self) -> Option<LogIndex> {
+        match self {
+            Self::Entry(index) => Some(index),
+            Self::Nowhere | Self::Folded(_) => None,
+        }
+    }
+
+    /// Where it was folded to, if it was.
+    #[must_use]
+    pub fn folded(self) -> Option<Folded> {
+        match self {
+            Self::Folded(folded) => Some(folded),
+            Self::Nowhere | Self::Entry(_) => None,
+        }
+    }
 }
 
 /// A proposal on its way.
@@ -96,10 +140,22 @@ pub(super) struct Submission {
 /// A handle to the sequencer of this process.
 #[derive(Clone)]
 pub struct Ledger {
-    pub(super) submissions: mpsc::Sender<Submission>,
-    pub(super) view: watch::Receiver<Arc<View>>,
+    submissions: mpsc::Sender<Submission>,
+    queue_of_refusals: mpsc::Sender<Submission>,
+    pub(super) refusals: Arc<Refusals>,
+    view: watch::Receiver<Arc<View>>,
     pub(super) stats: Arc<Stats>,
-    pub(super) forwarder: Option<Forwarder>,
+    forwarder: Option<Forwarder>,
+}
+
+/// A handle, and what the sequencer has of it: where it shows what it knows, and where proposals come from.
+pub(super) fn connect(view: View) -> (watch::Sender<Arc<View>>, Ledger, SequencerInput) {
+    let (sender, view) = watch::channel(Arc::new(view));
+    let (submissions, inbox) = mpsc::channel(QUEUE);
+    let (queue_of_refusals, refusals) = mpsc::channel(REFUSALS_QUEUE);
+    let (folding, stats, forwarder) = (Arc::default(), Arc::default(), None);
+    let ledger = Ledger { submissions, queue_of_refusals, refusals: folding, view, stats, forwarder };
+    (sender, ledger, SequencerInput { submissions: inbox, refusals })
 }
 
 impl Ledger {
@@ -114,20 +170,57 @@ impl Ledger {
     /// # Errors
     /// [`AppendError`]: nothing was recorded, as far as this process knows.
     pub async fn append(&self, proposal: Proposal, facts: Facts) -> Result<Committed, AppendError> {
-        if let Some(forwarder) = &self.forwarder
-            && let Some(result) = forwarder.ask(&proposal, &facts, self.view.clone()).await
-        {
-            return result;
+        match self.forward(Class::First, &proposal, &facts).await {
+            Some(result) => result,
+            None => self.append_here(proposal, facts).await,
         }
-        self.append_here(proposal, facts).await
     }
 
-    /// The same by this process alone.
+    /// What the sequencer of all replicas makes of it; `None` when it is to be appended here.
+    async fn forward(
+        &self,
+        class: Class,
+        proposal: &Proposal,
+        facts: &Facts,
+    ) -> Option<Result<Committed, AppendError>> {
+        self.forwarder.as_ref()?.ask(class, proposal, facts, self.view.clone()).await
+    }
+
+    /// [`Ledger::append`] by this process alone.
     pub(super) async fn append_here(&self, proposal: Proposal, facts: Facts) -> Result<Committed, AppendError> {
         let (answer, receiver) = oneshot::channel();
         let submission = Submission { proposal, facts, answer };
         self.submissions.send(submission).await.map_err(|_| AppendError::Stopped)?;
         receiver.await.map_err(|_| AppendError::Stopped)?
+    }
+
+    /// The same for what can wait: it never stands in the way of [`Ledger::append`]. `None` when too many wait.
+    ///
+    /// # Errors
+    /// Those of [`Ledger::append`].
+    pub(super) async fn append_if_idle(
+        &self,
+        proposal: Proposal,
+        facts: Facts,
+    ) -> Option<Result<Committed, AppendError>> {
+        match self.forward(Class::Refusal, &proposal, &facts).await {
+            Some(result) => Some(result),
+            None => self.append_here_if_idle(proposal, facts).await,
+        }
+    }
+
+    /// [`Ledger::append_if_idle`] by this process alone.
+    pub(super) async fn append_here_if_idle(
+        &self,
+        proposal: Proposal,
+        facts: Facts,
+    ) -> Option<Result<Committed, AppendError>> {
+        let (answer, receiver) = oneshot::channel();
+        match self.queue_of_refusals.try_send(Submission { proposal, facts, answer }) {
+            Ok(()) => Some(receiver.await.unwrap_or(Err(AppendError::Stopped))),
+            Err(mpsc::error::TrySendError::Closed(_)) => Some(Err(AppendError::Stopped)),
+            Err(mpsc::error::TrySendError::Full(_)) => None,
+        }
     }
 
     /// What this replica knows now.
@@ -157,5 +250,36 @@ impl Ledger {
 
 /// The sequencer's end of the handles.
 pub struct SequencerInput {
-    pub(super) submissions: mpsc::Receiver<Submission>,
+    submissions: mpsc::Receiver<Submission>,
+    refusals: mpsc::Receiver<Submission>,
+}
+
+impl SequencerInput {
+    /// The next that waits; `None` when every handle is gone.
+    pub(super) async fn next(&mut self) -> Option<Submission> {
+        tokio::select! {
+            biased;
+            first = self.submissions.recv() => first,
+            Some(first) = self.refusals.recv() => Some(first),
+        }
+    }
+
+    /// Group commit: whatever came while the last block was on its way goes into this one. Refusals come last, in the places
+    /// that are left, and in few that always are. No more than the next block has `room` for: it ends at a multiple of 256,
+    /// and a rest would make two blocks of every full one after it.
+    pub(super) fn gather(&mut self, first: Submission, room: usize) -> VecDeque<Submission> {
+        let mut waiting = VecDeque::from([first]);
+        let mut fill = |queue: &mut mpsc::Receiver<Submission>, most: usize| {
+            while waiting.len() < most
+                && let Ok(more) = queue.try_recv()
+            {
+                waiting.push_back(more);
+            }
+        };
+        fill(&mut self.submissions, room - room / REFUSALS_SHARE);
+        fill(&mut self.refusals, room);
+        // What refusals leave is not left empty.
+        fill(&mut self.submissions, room);
+        waiting
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Must not: decide anything (`constitution` does) or trust what it reads back (`ledger` checks every byte).
 
+mod flood;
 mod replay;
 
 #[cfg(feature = "client")]
@@ -10,6 +11,8 @@ mod block_store;
 mod config_map;
 #[cfg(feature = "client")]
 mod draft;
+#[cfg(feature = "client")]
+mod folding;
 #[cfg(feature = "client")]
 mod follow;
 #[cfg(feature = "client")]
@@ -23,12 +26,15 @@ mod sequencer;
 pub use block_store::{BlockStore, CreateError, ReadError};
 #[cfg(feature = "client")]
 pub use config_map::{Anchor, ConfigMapStore, anchor_data, anchor_of, parts_of, read_anchor};
+pub use flood::{check_flood, refusal_leaf};
+#[cfg(feature = "client")]
+pub use folding::keep_floods;
 #[cfg(feature = "client")]
 pub use follow::{StoreEvent, follow};
 #[cfg(feature = "client")]
 pub use forward::{Common, Desk, ForwardStats, Forwarder, Link, Route};
 #[cfg(feature = "client")]
-pub use handle::{AppendError, Committed, Confirmed, Health, Ledger, SequencerInput, Stats, View};
+pub use handle::{AppendError, Committed, Confirmed, Health, Kept, Ledger, SequencerInput, Stats, View};
 pub use replay::{Recorded, ReplayError, encode, read_entries, replay};
 #[cfg(feature = "client")]
 pub use sequencer::{Clock, Seed, Sequencer, WriterSource};

@@ -5,6 +5,8 @@ use crate::constitution::{Event, EventError, State, StateError};
 use crate::ledger::{Block, Entry, EntryError};
 use crate::units::{LogIndex, UnixMillis};
 
+use super::flood::check_flood;
+
 /// An entry with what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
@@ -37,6 +39,14 @@ pub enum ReplayError {
         /// What is wrong.
         source: EventError,
     },
+    /// A flood contradicts itself.
+    #[error("entry {index}: the flood is not one: {what}")]
+    Flood {
+        /// Which entry.
+        index: LogIndex,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// An event does not fit to what came before.
     #[error(transparent)]
     State(#[from] StateError),
@@ -47,12 +57,13 @@ impl ReplayError {
     #[must_use]
     pub fn index(&self) -> LogIndex {
         match self {
-            Self::Entry { index, .. } | Self::Event { index, .. } => *index,
+            Self::Entry { index, .. } | Self::Event { index, .. } | Self::Flood { index, .. } => *index,
             Self::State(
                 StateError::DocumentIncomplete { index, .. }
                 | StateError::DocumentWrong { index, .. }
                 | StateError::EffectOrder { index, .. }
-                | StateError::Index { index, .. },
+                | StateError::Index { index, .. }
+                | StateError::WitnessOrder { index },
             ) => *index,
         }
     }
@@ -93,7 +104,7 @@ pub fn replay(block: &Block, state: &mut State) -> Result<Vec<Recorded>, ReplayE
 /// The entries of a verified block with their meaning, each by itself: whether one fits to those before is not looked at.
 ///
 /// # Errors
-/// [`ReplayError::Entry`] and [`ReplayError::Event`] at the first entry that is wrong.
+/// [`ReplayError::Entry`], [`ReplayError::Event`] and [`ReplayError::Flood`] at the first entry that is wrong.
 pub fn read_entries(block: &Block) -> Result<Vec<Recorded>, ReplayError> {
     events(block).collect()
 }
@@ -103,6 +114,9 @@ fn events(block: &Block) -> impl Iterator<Item = Result<Recorded, ReplayError>> 
         let Entry { kind, time, writer, fields } =
             Entry::decode(bytes).map_err(|source| ReplayError::Entry { index, source })?;
         let event = Event::read(&kind, fields).map_err(|source| ReplayError::Event { index, source })?;
+        if let Event::Flood(flood) = &event {
+            check_flood(index, flood).map_err(|what| ReplayError::Flood { index, what })?;
+        }
         Ok(Recorded { index, time, writer, event })
     })
 }

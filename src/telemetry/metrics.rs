@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder, histogram_opts,
-    opts,
+    Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    histogram_opts, opts,
 };
 
 use crate::api::GovernedKind;
 use crate::api::reason::{Reason, ReasonClass};
 use crate::constitution::WorkloadKind;
-use crate::units::UnixSeconds;
+use crate::units::{Seconds, UnixSeconds};
+
+use super::witness::WitnessResult;
 
 use super::forwards::{ForwardNumbers, Forwards};
 
@@ -33,10 +35,16 @@ pub struct Metrics {
     obligation_due: IntGauge,
     held: IntGauge,
     frozen: IntGauge,
+    witness_lag: IntGauge,
+    witnessed: IntGauge,
+    witness_entries: IntGaugeVec,
+    witness_answers: IntCounterVec,
+    contradicted: IntGauge,
     ledger_entries: IntGauge,
     ledger_whole: IntGauge,
     ledger_written: IntCounterVec,
     forwards: Forwards,
+    unwritten: IntGauge,
 }
 
 /// Why metrics cannot be set up; a mistake in this file.
@@ -59,6 +67,10 @@ pub struct LedgerNumbers {
     pub conflicts: u64,
     /// Appends whose answer was lost.
     pub ambiguous: u64,
+    /// Refusals that this process folded.
+    pub folded: u64,
+    /// Those of them that are not in the ledger yet.
+    pub unwritten: u64,
     /// When the charter in force ends.
     pub charter_expires: Option<UnixSeconds>,
     /// How many post-mortems, acknowledgements and ratifications are owed.
@@ -85,6 +97,11 @@ impl Metrics {
         };
         let histogram = |opts: HistogramOpts, labels: &[&str]| -> Result<HistogramVec, MetricsError> {
             let metric = HistogramVec::new(opts.buckets(BUCKETS.to_vec()), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let gauges = |opts: Opts, labels: &[&str]| -> Result<IntGaugeVec, MetricsError> {
+            let metric = IntGaugeVec::new(opts, labels)?;
             registry.register(Box::new(metric.clone()))?;
             Ok(metric)
         };
@@ -121,7 +138,7 @@ impl Metrics {
             ledger_written: counter(
                 opts!(
                     "miax_ledger_appends_total",
-                    "What this process wrote to the ledger: entries, blocks, conflicts (another writer was first), ambiguous (an answer was lost)."
+                    "What this process wrote to the ledger: entries, blocks, conflicts (another writer was first), ambiguous (an answer was lost), folded (refusals of a flood that were counted instead)."
                 ),
                 &["what"],
             )?,
@@ -143,8 +160,35 @@ impl Metrics {
                 "When the first of them is due, in seconds since 1970; 0 when none is owed.",
             )?,
             held: gauge("miax_commands_held", "Commands that wait in the cluster for people to sign them.")?,
+            witness_lag: gauge(
+                "miax_ledger_witness_lag_seconds",
+                "For how long the log has been larger than what a quorum of the witnesses vouches for; on the leading controller.",
+            )?,
+            witnessed: gauge(
+                "miax_ledger_witnessed_entries",
+                "How many entries a quorum of the witnesses vouches for; on the leading controller.",
+            )?,
+            witness_entries: gauges(
+                opts!(
+                    "miax_ledger_witness_entries",
+                    "How many entries each witness cosigned, by its number in the order of the flags, from 0; 0 when it is not known."
+                ),
+                &["witness"],
+            )?,
+            witness_answers: counter(
+                opts!("miax_ledger_witness_answers_total", "Answers of witnesses, by what they were."),
+                &["result"],
+            )?,
+            contradicted: gauge(
+                "miax_ledger_contradicted",
+                "1 when a witness holds a checkpoint of the log's key that contradicts the ledger; on the leading controller.",
+            )?,
             frozen: gauge("miax_namespaces_frozen", "Namespaces that are frozen.")?,
             ledger_entries: gauge("miax_ledger_entries", "Entries in the ledger, as this replica sees it.")?,
+            unwritten: gauge(
+                "miax_ledger_folded_unwritten",
+                "Refusals of a flood that are counted and not in the ledger yet: what a crash of this process would lose.",
+            )?,
             ledger_whole: gauge(
                 "miax_ledger_whole",
                 "1 when the ledger is read and nothing of it was deleted or changed.",
@@ -173,7 +217,11 @@ impl Metrics {
                 let _ = self.gate.with_label_values(&[kind.as_str(), decision]);
             }
         }
-        for what in ["entries", "blocks", "conflicts", "ambiguous"] {
+        for result in WitnessResult::ALL {
+            let _ = self.witness_answers.with_label_values(&[result.as_str()]);
+        }
+        let _ = self.witness_entries.with_label_values(&["0"]);
+        for what in ["entries", "blocks", "conflicts", "ambiguous", "folded"] {
             let _ = self.ledger_written.with_label_values(&[what]);
         }
     }
@@ -206,6 +254,26 @@ impl Metrics {
         self.guards_broken.set(count);
     }
 
+    /// Counts what a witness answered.
+    pub fn witness_answered(&self, result: WitnessResult) {
+        self.witness_answers.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// Tells for how long the log has outgrown its witnesses, what they vouch for together, and each of them.
+    pub fn witnessed(&self, lag: Seconds, entries: u64, each: impl Iterator<Item = u64>) {
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.witness_lag.set(number(lag.0));
+        self.witnessed.set(number(entries));
+        for (witness, entries) in each.enumerate() {
+            self.witness_entries.with_label_values(&[&witness.to_string()]).set(number(entries));
+        }
+    }
+
+    /// Tells that a witness holds what contradicts the ledger.
+    pub fn contradicted(&self) {
+        self.contradicted.set(1);
+    }
+
     /// Takes the ledger's numbers over, right before a scrape.
     pub fn take_ledger(&self, numbers: LedgerNumbers) {
         let LedgerNumbers {
@@ -215,12 +283,15 @@ impl Metrics {
             blocks,
             conflicts,
             ambiguous,
+            folded,
+            unwritten,
             charter_expires,
             obligations,
             obligation_due,
             held,
             frozen,
         } = numbers;
+        self.unwritten.set(i64::try_from(unwritten).unwrap_or(i64::MAX));
         self.held.set(i64::try_from(held).unwrap_or(i64::MAX));
         self.frozen.set(i64::try_from(frozen).unwrap_or(i64::MAX));
         self.ledger_entries.set(i64::try_from(size).unwrap_or(i64::MAX));
@@ -228,9 +299,13 @@ impl Metrics {
         self.charter.set(charter_expires.map_or(0, UnixSeconds::get));
         self.obligations.set(i64::try_from(obligations).unwrap_or(i64::MAX));
         self.obligation_due.set(obligation_due.map_or(0, UnixSeconds::get));
-        for (what, now) in
-            [("entries", entries), ("blocks", blocks), ("conflicts", conflicts), ("ambiguous", ambiguous)]
-        {
+        for (what, now) in [
+            ("entries", entries),
+            ("blocks", blocks),
+            ("conflicts", conflicts),
+            ("ambiguous", ambiguous),
+            ("folded", folded),
+        ] {
             let counter = self.ledger_written.with_label_values(&[what]);
             counter.inc_by(now.saturating_sub(counter.get()));
         }

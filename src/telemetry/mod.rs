@@ -12,4 +12,4 @@ pub use forwards::ForwardNumbers;
 pub use logging::init_logging;
 pub use metrics::{LedgerNumbers, Metrics, MetricsError};
 pub use probes::{Readiness, probes};
-pub use witness::WitnessMetrics;
+pub use witness::{WitnessMetrics, WitnessResult};

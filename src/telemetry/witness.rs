@@ -1,4 +1,5 @@
-//! Metrics of a witness server. It serves other people's logs, so no origin becomes a label.
+//! Metrics of a witness server, which serves other people's logs, so that no origin becomes a label; and what a log counts of
+//! the answers of its witnesses.
 
 use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder, opts};
 
@@ -8,6 +9,38 @@ use super::metrics::{MetricsError, catalogue};
 
 /// Every status code that a witness answers with.
 const CODES: [u16; 10] = [200, 400, 403, 404, 408, 409, 413, 422, 500, 503];
+
+/// What a witness answered to a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WitnessResult {
+    /// A cosignature.
+    Cosigned,
+    /// That it knows another size or another history.
+    Conflict,
+    /// Something else than the protocol's answer to a good request.
+    Refused,
+    /// Yes, without a signature of its keys.
+    Unsigned,
+    /// Nothing.
+    Unreachable,
+}
+
+impl WitnessResult {
+    /// Every result.
+    pub const ALL: [Self; 5] = [Self::Cosigned, Self::Conflict, Self::Refused, Self::Unsigned, Self::Unreachable];
+
+    /// The value of the label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cosigned => "cosigned",
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+            Self::Unsigned => "unsigned",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
 
 /// The metrics of a witness server.
 pub struct WitnessMetrics {

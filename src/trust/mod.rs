@@ -12,6 +12,7 @@ mod signature;
 mod signed;
 mod signer;
 mod statement;
+mod witness_policy;
 
 pub use canonical::{
     CanonicalBytes, CanonicalError, MAX_DEPTH, MAX_DOCUMENT, canonical_json, read_canonical, sha256, signed_view,
@@ -24,3 +25,4 @@ pub use signature::{SignatureError, SignatureFormat, verify};
 pub use signed::{Claim, ClaimError, ClaimErrorKind, Keyring, Verified, VerifiedSignature, verify_all};
 pub use signer::{SignerError, SigningKey, assemble_agent_signature, ssh_signed_data};
 pub use statement::{PAYLOAD_TYPE, Statement, Subject, Verb};
+pub use witness_policy::{WitnessMode, WitnessPolicy};

@@ -23,17 +23,17 @@ pub struct Book {
     pub desk: Desk,
     head: Head,
     writer: Writer,
-    state: State,
-    genesis: Digest,
+    pub state: State,
+    pub genesis: Digest,
     pub now: UnixSeconds,
     pub key: String,
 }
 
-fn read(desk: &Desk, file: &str) -> Value {
+pub fn read(desk: &Desk, file: &str) -> Value {
     parse_yaml_strict(&desk.text(file)).expect("yaml").pop().expect("a document")
 }
 
-fn request(operation: Operation, object: Option<&Value>, old: Option<&Value>) -> Proposal {
+pub fn request(operation: Operation, object: Option<&Value>, old: Option<&Value>) -> Proposal {
     let text =
         |pointer: &str| object.or(old).expect("one").pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     Proposal::Review(Box::new(Request {
@@ -48,7 +48,7 @@ fn request(operation: Operation, object: Option<&Value>, old: Option<&Value>) ->
     }))
 }
 
-fn found(generation: i64) -> TargetFact {
+pub fn found(generation: i64) -> TargetFact {
     TargetFact::Found(TargetState { uid: "t".to_owned(), generation, resource_version: "9".to_owned() })
 }
 
@@ -91,7 +91,7 @@ impl Book {
     }
 
     /// Records what somebody claims, judged or not.
-    fn record(&mut self, mut events: Vec<Event>) {
+    pub fn record(&mut self, mut events: Vec<Event>) {
         let at = UnixMillis(u64::try_from(self.now.get()).expect("after 1970") * 1000);
         let mut entries = Vec::new();
         if self.head.next_index() == LogIndex(0) {
@@ -133,7 +133,7 @@ impl Book {
         self.propose(Proposal::End(Effect::Done(end)), TargetFact::NotNamed);
     }
 
-    fn replay(&self) -> Run {
+    pub fn replay(&self) -> Run {
         let dump = ["ledger", "replay", "--dump", "dump", "--key", &self.key, "-o", "json"];
         self.desk.miax(&[&dump[..], &["--documents", "documents"]].concat())
     }

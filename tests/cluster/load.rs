@@ -5,10 +5,10 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use miax_cluster::{ControlPlane, free_ports};
+use miax_cluster::{ControlPlane, eventually, free_ports};
 use miax_stage::Stage;
 
-use crate::support::{draft, entries, scale, stage, stage_on};
+use crate::support::{approved, draft, entries, scale, stage, stage_on, wait_done};
 
 /// Passes connections on to the ports in turn, as a Service does.
 fn balance(front: u16, backs: [u16; 2]) {
@@ -47,7 +47,10 @@ pub(crate) fn flood(stage: &Stage, prefix: &str, threads: usize, each: usize) ->
                 let documents: Vec<String> = (0..each)
                     .map(|i| text.replace(&format!("name: {prefix}"), &format!("name: {prefix}-{thread}-{i}")))
                     .collect();
-                let output = kubectl.ask(&["create", "-f", "-"], &documents.join("\n---\n")).expect("kubectl runs");
+                // Each is somebody else: of what one person is refused too often only the count is written.
+                let person = [format!("--as={prefix}-{thread}"), "--as-group=system:masters".to_owned()];
+                let create = ["create", "-f", "-", &person[0], &person[1]];
+                let output = kubectl.ask(&create, &documents.join("\n---\n")).expect("kubectl runs");
                 let refused = output.stderr.matches("denied the request: Unsigned: ").count();
                 assert_eq!(refused, each, "{}", output.stderr);
             });
@@ -92,4 +95,48 @@ fn an_api_server_that_is_full_still_takes_the_appends() {
     let stage = stage_on(plane);
     let count = flood(&stage, "full", 16, 10);
     assert_eq!(decisions(&stage, "full").len(), count);
+}
+
+#[test]
+fn a_flood_of_refusals_is_counted_while_commands_pass() {
+    let stage = stage();
+    let file = draft(&stage, "loop", &scale("9"));
+    let command = approved(&stage, "meanwhile", &scale("4"));
+    let text = std::fs::read_to_string(stage.file(&file)).expect("reads");
+    let before = entries(&stage).len();
+    let (threads, each) = (4, 100);
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (text, kubectl) = (&text, stage.plane().kubectl());
+            scope.spawn(move || {
+                let of = |i| text.replace("name: loop", &format!("name: loop-{thread}-{i}"));
+                let documents: Vec<String> = (0..each).map(of).collect();
+                // One account in an endless loop, ten times beyond what is written in full.
+                let create = ["create", "-f", "-", "--as=looper", "--as-group=system:masters"];
+                let output = kubectl.ask(&create, &documents.join("\n---\n")).expect("kubectl runs");
+                assert_eq!(output.stderr.matches("denied the request: Unsigned: ").count(), each, "{}", output.stderr);
+            });
+        }
+        stage.plane().kubectl().run(&["apply", "-f", &stage.file(&command)]).expect("an approved command is accepted");
+        wait_done(&stage, "meanwhile");
+    });
+    let count = |all: &[serde_json::Value]| -> u64 {
+        all.iter().filter(|e| e["kind"] == "flood").filter_map(|e| e["count"].as_u64()).sum()
+    };
+    let total = u64::try_from(threads * each).expect("few");
+    let full = |all: &[serde_json::Value]| -> u64 {
+        let of_loop = |e: &&serde_json::Value| e["kind"] == "decision" && e["actor"] == "looper";
+        u64::try_from(all.iter().filter(of_loop).count()).expect("few")
+    };
+    let written = eventually(|| {
+        let all = entries(&stage);
+        (count(&all) + full(&all) == total).then_some(all)
+    });
+    let all = written.expect("every refusal is written or counted");
+    assert!(full(&all) < 40, "{} are written in full", full(&all));
+    assert!(all.len() - before < 70, "{} entries for {total} refusals", all.len() - before);
+    let flood = all.iter().find(|e| e["kind"] == "flood").expect("a flood");
+    assert_eq!(flood["source"], serde_json::json!({"actor": "looper", "reason": "Unsigned", "kind": "ControlCommand"}));
+    let shown = stage.cli().run(&["ledger", "show", &flood["index"].to_string()]).expect("shown");
+    assert!(shown.contains("counted and not written one by one"), "{shown}");
 }

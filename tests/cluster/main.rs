@@ -20,4 +20,5 @@ mod oversight;
 mod simulate;
 mod standing;
 mod support;
+mod witnesses;
 mod workload_coverage;

@@ -17,9 +17,24 @@ pub(crate) fn stage_on(plane: ControlPlaneBuilder) -> Stage {
 
 /// The same with a webhook that is started with more arguments.
 pub(crate) fn stage_with(plane: ControlPlaneBuilder, webhook_arguments: Vec<String>) -> Stage {
+    let stage = raise(plane, webhook_arguments, Vec::new());
+    with_workload(stage)
+}
+
+/// A stage without a charter; both roles get the common arguments.
+pub(crate) fn raise(
+    plane: ControlPlaneBuilder,
+    webhook_arguments: Vec<String>,
+    common_arguments: Vec<String>,
+) -> Stage {
     let binaries =
         Binaries { miax: env!("CARGO_BIN_EXE_miax").into(), operator: env!("CARGO_BIN_EXE_miax-operator").into() };
-    let stage = Stage::raise(Options { binaries, plane, webhook_arguments }).expect("the stage is up");
+    let options = Options { binaries, plane, webhook_arguments, common_arguments };
+    Stage::raise(options).expect("the stage is up")
+}
+
+/// Brings the charter into force and makes the Deployment shop/checkout.
+pub(crate) fn with_workload(stage: Stage) -> Stage {
     stage.adopt_charter().expect("the charter is in force");
     let kubectl = stage.plane().kubectl();
     kubectl.run(&["create", "namespace", "shop"]).expect("namespace");

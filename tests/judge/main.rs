@@ -18,3 +18,4 @@ mod org;
 mod oversight;
 mod routing;
 mod time;
+mod witnessing;

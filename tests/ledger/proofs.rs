@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use miax::ledger::{
-    Checkpoint, ConsistencyProof, HashTree, InclusionProof, InclusionText, ProofError, ProofText, ProofTextError,
-    SignedCheckpoint, leaf_hash,
+    Checkpoint, CompactRange, ConsistencyProof, HashTree, InclusionProof, InclusionText, ProofError, ProofText,
+    ProofTextError, SignedCheckpoint, leaf_hash,
 };
 use miax::trust::{Cosigner, Quorum, SigningKey, sha256};
 use miax::units::{Digest, LogIndex, UnixSeconds};
@@ -224,6 +224,33 @@ fn a_proof_among_a_million_entries_with_three_witnesses_is_small() {
     assert_eq!(proof.verify(&leaf(700_000), &signed), Ok(()));
     let text = InclusionText { extra: None, proof, checkpoint: note }.to_string();
     assert!(text.len() <= 1_600, "{} bytes", text.len());
+}
+
+#[test]
+fn a_tree_that_begins_later_or_forgets_proves_the_same_growth() {
+    let whole = tree(70);
+    for begin in 0..=40 {
+        let mut range = CompactRange::default();
+        (0..begin).for_each(|n| range.append(leaf(n)));
+        let mut later = HashTree::after(&range);
+        let mut forgetful = tree(40);
+        forgetful.forget_before(begin);
+        (begin..70).for_each(|n| later.append(leaf(n)));
+        (40..70).for_each(|n| forgetful.append(leaf(n)));
+        assert_eq!((later.size(), forgetful.size()), (70, 70));
+        for old in begin..=70 {
+            assert_eq!(later.root(old), whole.root(old), "{begin} {old}");
+            assert_eq!(forgetful.root(old), whole.root(old), "{begin} {old}");
+            for size in old..=70 {
+                let proof = whole.consistency(old, size);
+                assert_eq!(later.consistency(old, size), proof, "{begin} {old} {size}");
+                assert_eq!(forgetful.consistency(old, size), proof, "{begin} {old} {size}");
+            }
+        }
+    }
+    let mut later = tree(70);
+    later.forget_before(64);
+    assert_eq!(later.consistency(31, 70), None, "what was left out proves nothing");
 }
 
 /// Whether a text proves the entry, by the log's key alone.

@@ -78,8 +78,8 @@ async fn the_sequencer_appends_for_the_others_and_nobody_races() {
         }
     });
     for (result, name) in futures::future::join_all(appends).await.into_iter().zip(&names) {
-        let Committed { index, reply } = result.expect("appended");
-        assert!(matches!(reply, Reply::Judged(_)) && index.is_some(), "{name}");
+        let Committed { kept, reply } = result.expect("appended");
+        assert!(matches!(reply, Reply::Judged(_)) && kept.index().is_some(), "{name}");
     }
     once(&store, &names.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(b.counts(), [100, 0, 0, 0, 0, 0, 0, 0]);
@@ -188,8 +188,8 @@ async fn an_answer_counts_only_when_our_own_state_says_the_same() {
             far.write_all(answer).await.expect("written");
         }
     });
-    let Committed { index, reply } = b.ask("one").await.expect("appended here");
-    assert!(index.is_some() && matches!(reply, Reply::Judged(_)));
+    let Committed { kept, reply } = b.ask("one").await.expect("appended here");
+    assert!(kept.index().is_some() && matches!(reply, Reply::Judged(_)));
     assert_eq!(b.counts(), [0, 0, 0, 0, 0, 0, 0, 1]);
     once(&store, &["one"]);
     liar.abort();

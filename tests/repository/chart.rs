@@ -96,6 +96,39 @@ fn the_webhook_alone_gets_the_client_authorities() {
     assert!(!plain, "nothing is asked for by default");
 }
 
+const MEMBER: &str = "https://w1.example:7380+witness.example/w1+567cde09+BG56HN0psLeP0Tr0xVmP7/TvKpcWbjym8uT7/M2AUFvx";
+
+#[test]
+fn both_roles_get_the_policy_for_witnesses() {
+    let set =
+        format!("witnesses.members={{{MEMBER}}},witnesses.mode=require,witnesses.quorum=1,witnesses.ports={{7380}}");
+    let objects = rendered(&[
+        "--set",
+        &set,
+        "--set",
+        "witnesses.ca.configMap=own-ca,witnesses.maxAge=2m,webhook.clientCa.secret=door",
+    ]);
+    for deployment in objects.iter().filter(|o| o["kind"] == "Deployment") {
+        let pod = &deployment["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let variables = container["env"].as_array().expect("variables");
+        let value = |name: &str| variables.iter().find(|v| v["name"] == name).and_then(|v| v["value"].as_str());
+        assert_eq!((value("MIAX_WITNESSES"), value("MIAX_WITNESS_QUORUM")), (Some(MEMBER), Some("1")));
+        assert_eq!((value("MIAX_WITNESS_MODE"), value("MIAX_WITNESS_MAX_AGE")), (Some("require"), Some("2m")));
+        assert_eq!(value("MIAX_WITNESS_CA"), Some("/etc/miax/witness-ca/ca.crt"));
+        let of = |list: &Value, name: &str| list.as_array().expect("a list").iter().any(|v| v["name"] == name);
+        for name in ["client-ca", "witness-ca"] {
+            let expected = name == "witness-ca" || container["args"][0] == "webhook";
+            assert_eq!(of(&container["volumeMounts"], name), expected, "{name}");
+            assert_eq!(of(&pod["volumes"], name), expected, "{name}");
+        }
+    }
+    let policy = objects.iter().find(|o| o["kind"] == "NetworkPolicy").expect("a NetworkPolicy").to_string();
+    assert!(policy.contains("7380"), "{policy}");
+    let plain = rendered(&[]).into_iter().any(|o| o.to_string().contains("MIAX_WITNESS"));
+    assert!(!plain, "nobody is asked by default");
+}
+
 #[test]
 fn replicas_reach_each_other_and_only_webhooks_take_proposals() {
     let objects = rendered(&[]);
@@ -136,5 +169,11 @@ fn wrong_values_are_refused() {
     check(&["--set", "webhook.clientCa.configMap=A_B"], "configMap");
     check(&["--set", "webhook.clientCa.configMap=a,webhook.clientCa.secret=b"], "not both");
     check(&["--set", "webhook.clientCa.name=a"], "says nothing without");
+    check(&["--set", "witnesses.members={https://w1.example}"], "members");
+    check(&["--set", "witnesses.mode=always"], "mode");
+    check(&["--set", "witnesses.maxAge=5"], "maxAge");
+    check(&["--set", "witnesses.url=x"], "url");
+    check(&["--set", "witnesses.mode=require"], "nothing could ever be allowed");
+    check(&["--set", &format!("witnesses.members={{{MEMBER}}},witnesses.quorum=2")], "larger than the number");
     check(&["--namespace", "elsewhere"], "install into the namespace miax-system");
 }

@@ -11,6 +11,19 @@
 {{- fail "webhook.clientCa.name says nothing without webhook.clientCa.configMap or webhook.clientCa.secret" -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.witnesses -}}
+{{- if and (eq .mode "require") (not .members) -}}
+{{- fail "witnesses.mode is require, but witnesses.members is empty: nothing could ever be allowed" -}}
+{{- end -}}
+{{- if gt (int .quorum) (len .members) -}}
+{{- fail "witnesses.quorum is larger than the number of witnesses.members" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name of the ConfigMap with the witnesses' authorities. */}}
+{{- define "miax.witnessCa" -}}
+{{ .root.Values.witnesses.ca.configMap }}
 {{- end -}}
 
 {{- define "miax.image" -}}
@@ -66,6 +79,19 @@ containers:
       - {name: MIAX_CLIENT_NAME, value: {{ . | quote }}}
       {{- end }}
       {{- end }}
+      {{- with .root.Values.witnesses }}
+      {{- if .members }}
+      - {name: MIAX_WITNESSES, value: {{ join "," .members | quote }}}
+      - {name: MIAX_WITNESS_MODE, value: {{ .mode | quote }}}
+      - {name: MIAX_WITNESS_MAX_AGE, value: {{ .maxAge | quote }}}
+      {{- if .quorum }}
+      - {name: MIAX_WITNESS_QUORUM, value: {{ .quorum | quote }}}
+      {{- end }}
+      {{- end }}
+      {{- end }}
+      {{- if include "miax.witnessCa" . }}
+      - {name: MIAX_WITNESS_CA, value: {{ printf "/etc/miax/witness-ca/%s" .root.Values.witnesses.ca.key | quote }}}
+      {{- end }}
     ports:
       - {name: probes, containerPort: 8080}
       {{- if eq .role "webhook" }}
@@ -80,16 +106,27 @@ containers:
       allowPrivilegeEscalation: false
       readOnlyRootFilesystem: true
       capabilities: {drop: [ALL]}
-    {{- if include "miax.clientCa" . }}
-    volumeMounts: [{name: client-ca, mountPath: /etc/miax/client-ca, readOnly: true}]
+    {{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) }}
+    volumeMounts:
+      {{- if include "miax.clientCa" . }}
+      - {name: client-ca, mountPath: /etc/miax/client-ca, readOnly: true}
+      {{- end }}
+      {{- if include "miax.witnessCa" . }}
+      - {name: witness-ca, mountPath: /etc/miax/witness-ca, readOnly: true}
+      {{- end }}
     {{- end }}
-{{- if include "miax.clientCa" . }}
+{{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) }}
 volumes:
+  {{- if include "miax.clientCa" . }}
   {{- with .root.Values.webhook.clientCa.configMap }}
   - {name: client-ca, configMap: {name: {{ . | quote }}}}
   {{- end }}
   {{- with .root.Values.webhook.clientCa.secret }}
   - {name: client-ca, secret: {secretName: {{ . | quote }}}}
+  {{- end }}
+  {{- end }}
+  {{- if include "miax.witnessCa" . }}
+  - {name: witness-ca, configMap: {name: {{ include "miax.witnessCa" . | quote }}}}
   {{- end }}
 {{- end }}
 {{- end -}}

@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
 use std::time::Duration;
 
 use miax_cluster::{Component, ControlPlane, ControlPlaneBuilder, eventually, free_ports};
@@ -20,6 +19,8 @@ pub struct Options {
     pub plane: ControlPlaneBuilder,
     /// What the webhook is started with besides the usual.
     pub webhook_arguments: Vec<String>,
+    /// What both roles are started with besides the usual.
+    pub common_arguments: Vec<String>,
 }
 
 /// A control plane with Miax on it and an organisation in charge.
@@ -29,6 +30,7 @@ pub struct Stage {
     cli: Cli,
     webhook_port: u16,
     webhook_arguments: Vec<String>,
+    common_arguments: Vec<String>,
     /// The controllers.
     pub controller: Component,
     /// The webhook.
@@ -50,7 +52,7 @@ impl Stage {
     /// # Errors
     /// [`StageError`]: what did not start, with the end of its log.
     pub fn raise(options: Options) -> Result<Self, StageError> {
-        let Options { binaries, plane, webhook_arguments } = options;
+        let Options { binaries, plane, webhook_arguments, common_arguments } = options;
         let plane = plane.start()?;
         let directory = plane.directory().join("organisation");
         std::fs::create_dir(&directory).map_err(StageError::io("no directory for the organisation"))?;
@@ -61,9 +63,20 @@ impl Stage {
         let [webhook_port] = free_ports()?;
         install(&plane, &binaries, webhook_port)?;
         let genesis = organisation.genesis().to_owned();
-        let controller = launch_controller(&plane, &binaries, &genesis)?;
-        let webhook = launch_webhook(&plane, &binaries, &genesis, webhook_port, "webhook", &webhook_arguments)?;
-        let stage = Self { binaries, organisation, cli, webhook_port, webhook_arguments, controller, webhook, plane };
+        let controller = launch_controller(&plane, &binaries, &genesis, &common_arguments)?;
+        let more = [&webhook_arguments[..], &common_arguments].concat();
+        let webhook = launch_webhook(&plane, &binaries, &genesis, webhook_port, "webhook", &more)?;
+        let stage = Self {
+            binaries,
+            organisation,
+            cli,
+            webhook_port,
+            webhook_arguments,
+            common_arguments,
+            controller,
+            webhook,
+            plane,
+        };
         stage.wait_for_bundle()?;
         Ok(stage)
     }
@@ -133,7 +146,8 @@ impl Stage {
     /// # Errors
     /// [`StageError::Cluster`] when they do not become ready.
     pub fn restart_controller(&mut self) -> Result<(), StageError> {
-        self.controller = launch_controller(&self.plane, &self.binaries, self.organisation.genesis())?;
+        let (genesis, more) = (self.organisation.genesis(), &self.common_arguments);
+        self.controller = launch_controller(&self.plane, &self.binaries, genesis, more)?;
         Ok(())
     }
 
@@ -143,8 +157,37 @@ impl Stage {
     /// [`StageError::Cluster`] when it does not become ready.
     pub fn restart_webhook(&mut self) -> Result<(), StageError> {
         let genesis = self.organisation.genesis().to_owned();
-        let (port, more) = (self.webhook_port, &self.webhook_arguments);
-        self.webhook = launch_webhook(&self.plane, &self.binaries, &genesis, port, "webhook", more)?;
+        let (port, more) = (self.webhook_port, self.all_webhook_arguments());
+        self.webhook = launch_webhook(&self.plane, &self.binaries, &genesis, port, "webhook", &more)?;
+        Ok(())
+    }
+
+    fn all_webhook_arguments(&self) -> Vec<String> {
+        [&self.webhook_arguments[..], &self.common_arguments].concat()
+    }
+
+    /// Starts both roles anew with other arguments.
+    ///
+    /// # Errors
+    /// [`StageError::Cluster`] when they do not become ready.
+    pub fn reconfigure(&mut self, common_arguments: Vec<String>) -> Result<(), StageError> {
+        self.common_arguments = common_arguments;
+        self.controller.kill();
+        self.webhook.kill();
+        self.restart_controller()?;
+        self.restart_webhook()
+    }
+
+    /// Starts both roles again and does not wait until they are ready: for a ledger that is broken.
+    ///
+    /// # Errors
+    /// [`StageError::Cluster`] when they cannot be started.
+    pub fn start_unready(&mut self) -> Result<(), StageError> {
+        let genesis = self.organisation.genesis().to_owned();
+        let launch = webhook(self.webhook_port, &self.all_webhook_arguments())?;
+        self.webhook = start(&self.plane, &self.binaries, &genesis, "webhook", &launch)?;
+        let launch = controller(&self.common_arguments)?;
+        self.controller = start(&self.plane, &self.binaries, &genesis, "controller", &launch)?;
         Ok(())
     }
 
@@ -154,7 +197,7 @@ impl Stage {
     /// [`StageError::Cluster`] when it does not become ready.
     pub fn another_webhook(&self, port: u16, name: &str) -> Result<Component, StageError> {
         let genesis = self.organisation.genesis();
-        launch_webhook(&self.plane, &self.binaries, genesis, port, name, &self.webhook_arguments)
+        launch_webhook(&self.plane, &self.binaries, genesis, port, name, &self.all_webhook_arguments())
     }
 
     /// Port of the webhook.
@@ -183,10 +226,13 @@ fn install(plane: &ControlPlane, binaries: &Binaries, port: u16) -> Result<(), S
     Ok(())
 }
 
-fn launch_controller(plane: &ControlPlane, binaries: &Binaries, genesis: &str) -> Result<Component, StageError> {
-    let kubeconfig = plane.kubeconfig_of_account("miax-system", "miax-controller")?;
-    let [probes] = free_ports()?;
-    launch(plane, binaries, genesis, &kubeconfig, "controller", Launch { role: "controller", probes, more: Vec::new() })
+fn launch_controller(
+    plane: &ControlPlane,
+    binaries: &Binaries,
+    genesis: &str,
+    more: &[String],
+) -> Result<Component, StageError> {
+    launch(plane, binaries, genesis, "controller", &controller(more)?)
 }
 
 fn launch_webhook(
@@ -197,29 +243,47 @@ fn launch_webhook(
     name: &str,
     more: &[String],
 ) -> Result<Component, StageError> {
-    let kubeconfig = plane.kubeconfig_of_account("miax-system", "miax-webhook")?;
-    let [probes] = free_ports()?;
-    let usual = ["--listen", &format!("127.0.0.1:{port}"), "--name", "127.0.0.1", "--drain", "0"].map(str::to_owned);
-    let more = [&usual, more].concat();
-    launch(plane, binaries, genesis, &kubeconfig, name, Launch { role: "webhook", probes, more })
+    launch(plane, binaries, genesis, name, &webhook(port, more)?)
 }
 
+fn controller(more: &[String]) -> Result<Launch, StageError> {
+    let [probes] = free_ports()?;
+    Ok(Launch { role: "controller", probes, more: more.to_vec() })
+}
+
+fn webhook(port: u16, more: &[String]) -> Result<Launch, StageError> {
+    let [probes] = free_ports()?;
+    let usual = ["--listen", &format!("127.0.0.1:{port}"), "--name", "127.0.0.1", "--drain", "0"].map(str::to_owned);
+    Ok(Launch { role: "webhook", probes, more: [&usual, more].concat() })
+}
+
+/// Starts a process and waits until it is ready.
 fn launch(
     plane: &ControlPlane,
     binaries: &Binaries,
     genesis: &str,
-    kubeconfig: &Path,
     name: &str,
-    launch: Launch,
+    launch: &Launch,
 ) -> Result<Component, StageError> {
-    let Launch { role, probes, more } = launch;
-    let address = format!("127.0.0.1:{probes}");
-    let kubeconfig = kubeconfig.display().to_string();
-    let fixed = [role, "--genesis", genesis, "--probes", &address, "--replica", name, "--kubeconfig", &kubeconfig];
-    let arguments: Vec<String> = fixed.iter().map(|a| (*a).to_owned()).chain(more).collect();
-    let mut process = plane.spawn(&format!("miax-{name}"), &binaries.operator, &arguments)?;
+    let mut process = start(plane, binaries, genesis, name, launch)?;
+    let address = format!("127.0.0.1:{}", launch.probes);
     let ready = eventually(|| (is_ready(&address) || !process.is_running()).then(|| is_ready(&address)));
     if ready == Some(true) { Ok(process) } else { Err(process.not_ready(30).into()) }
+}
+
+fn start(
+    plane: &ControlPlane,
+    binaries: &Binaries,
+    genesis: &str,
+    name: &str,
+    launch: &Launch,
+) -> Result<Component, StageError> {
+    let Launch { role, probes, more } = launch;
+    let kubeconfig = plane.kubeconfig_of_account("miax-system", &format!("miax-{role}"))?.display().to_string();
+    let address = format!("127.0.0.1:{probes}");
+    let fixed = [*role, "--genesis", genesis, "--probes", &address, "--replica", name, "--kubeconfig", &kubeconfig];
+    let arguments: Vec<String> = fixed.iter().map(|a| (*a).to_owned()).chain(more.iter().cloned()).collect();
+    Ok(plane.spawn(&format!("miax-{name}"), &binaries.operator, &arguments)?)
 }
 
 /// Whether `/readyz` answers 200.

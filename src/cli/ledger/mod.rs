@@ -4,6 +4,7 @@ mod archive;
 mod audit;
 mod export;
 mod filter;
+mod folded;
 mod list;
 mod pack;
 mod prove;

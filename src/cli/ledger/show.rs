@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use crate::cli::output::{Answer, Failure, Tone, one_line, paint, print};
 use crate::cli::source::Source;
-use crate::constitution::{Event, Finding, NextStep, SignerRef, TargetFact, TargetState, Verdict};
+use crate::constitution::{
+    Event, Finding, FloodEvent, FloodSource, NextStep, PolicySetEvent, SignerRef, TargetFact, TargetState,
+    UnwitnessedEvent, Verdict,
+};
 use crate::store::Recorded;
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
@@ -127,12 +130,46 @@ fn describe_event(event: &Event, rows: &mut Rows) {
         Event::EffectUndone(e) => rows.add("what", &format!("what entry {} began was taken back", e.began)),
         Event::Enact(e) => rows.add("what", &format!("{}; in force at once", e.summary)),
         Event::Lapse(e) => rows.add("what", &format!("the emergency charter was not ratified until {}", e.ratify_by)),
+        Event::Flood(e) => describe_flood(e, rows),
+        Event::PolicySet(e) => {
+            let PolicySetEvent { mode, quorum, witnesses, max_age, now: _ } = e;
+            rows.add("what", &format!("witnesses: {}; {quorum} must cosign within {max_age}", mode.as_str()));
+            rows.add("witnesses", &witnesses.to_string());
+        }
+        Event::Unwitnessed(e) => {
+            let UnwitnessedEvent { witnessed, since, until, now: _ } = e;
+            let what = match until {
+                None => format!("too few witnesses have vouched for the log since {since}"),
+                Some(until) => format!("from {since} to {until} too few witnesses vouched for the log"),
+            };
+            rows.add("what", &what);
+            rows.add("witnessed", &format!("{witnessed} entries"));
+        }
         Event::KeyAdd(e) => {
             let text = |key: &str| e.fields.get(key).and_then(Value::as_str).unwrap_or_default();
             rows.add("what", &format!("the log's key vouches for the writer {}", text("name")));
             rows.add("key", text("public"));
         }
     }
+}
+
+fn describe_flood(flood: &FloodEvent, rows: &mut Rows) {
+    let FloodEvent { source, count, first, last, root, after, sample } = flood;
+    let (who, which) = match source {
+        Some(FloodSource { actor, reason, kind }) => {
+            (actor.as_str(), format!("about objects of the kind {kind}, first reason {reason}"))
+        }
+        None => ("more callers than are told apart", "of any kind, for any reason".to_owned()),
+    };
+    rows.add("asked by", if who.is_empty() { "nobody named" } else { who });
+    rows.add("what", &format!("{count} refusals {which}, counted and not written one by one"));
+    rows.add("when", &format!("from {first} to {last}"));
+    rows.add("root", &format!("{root} over all of them"));
+    rows.add(
+        "sample",
+        &format!("the first, judged after {after} entries: {} of {}", sample.operation.as_str(), sample.object),
+    );
+    sample.findings.iter().for_each(|f| describe_finding(f, rows));
 }
 
 fn describe_finding(finding: &Finding, rows: &mut Rows) {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::reason::Reason;
-use crate::constitution::{CharterRef, Event, ObjectRef, SignerRef, StateAction, Verdict};
+use crate::constitution::{CharterRef, Event, FloodEvent, ObjectRef, SignerRef, StateAction, Verdict};
 use crate::store::Recorded;
 use crate::units::{Digest, UnixSeconds};
 
@@ -92,6 +92,31 @@ impl<'a> From<&'a Event> for Told<'a> {
                 let what = format!("not ratified until {}; it lapsed", e.ratify_by);
                 Told { charter: Some(&e.charter), ..Told::about(&e.object, e.charter.digest, what) }
             }
+            Event::Flood(e) => {
+                let FloodEvent { source, count, sample, .. } = e.as_ref();
+                let reason = sample.findings.first().map(|f| f.reason);
+                let who = if source.is_some() { "" } else { " from several" };
+                let (first, last) = (e.first, e.last);
+                Told {
+                    actor: source.as_ref().map(|s| s.actor.as_str()),
+                    result: format!("deny {}", reason.map(|r| r.as_str()).unwrap_or_default()).trim_end().to_owned(),
+                    reasons: reason.into_iter().collect(),
+                    ..Told::of_the_log(format!("{count} refusals{who} from {first} to {last}"))
+                }
+            }
+            Event::PolicySet(e) => Told {
+                result: e.mode.as_str().to_owned(),
+                ..Told::of_the_log(format!("witnesses {}, {} must cosign", e.witnesses, e.quorum))
+            },
+            Event::Unwitnessed(e) => match e.until {
+                None => {
+                    Told { result: "begins".to_owned(), ..Told::of_the_log(format!("unwitnessed since {}", e.since)) }
+                }
+                Some(until) => {
+                    let what = format!("unwitnessed from {} to {until}", e.since);
+                    Told { result: "ended".to_owned(), ..Told::of_the_log(what) }
+                }
+            },
             Event::KeyAdd(e) => {
                 let name = e.fields.get("name").and_then(Value::as_str).unwrap_or_default();
                 Told::of_the_log(format!("writer {name}"))

@@ -17,9 +17,9 @@ use crate::ledger::{
 };
 use crate::trust::{NoteVerifier, Quorum};
 
-use super::pack;
 use super::report::{answer, answer_of, checks_text, report_text, report_value};
 use super::told::Told;
+use super::{folded, pack};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -27,6 +27,7 @@ use super::told::Told;
   kubectl get configmap -n miax-ledger -o yaml | miax ledger verify - --key KEY
   miax ledger verify checkout-3.pack.json --key KEY
   miax ledger verify --proof 12.tlog-proof --entry 12.json --key KEY
+  miax ledger verify ledger.tar.gz --key KEY --folded audit.txt
   miax ledger verify --proof growth.txt --continues kept.txt --key KEY
   miax ledger verify --fork miax-fork-0123456789abcdef.json --key KEY
 
@@ -53,6 +54,9 @@ pub(super) struct Arguments {
     /// Print a line for each of the 25 points of docs/verify/checklist.md too; JSON has them always.
     #[arg(long)]
     checks: bool,
+    /// What refusals that were counted in floods were told, a line each: the annotation `folded` of the audit log.
+    #[arg(long, value_name = "FILE", requires = "path")]
+    folded: Option<PathBuf>,
     #[command(flatten)]
     trust: Trust,
     /// How to print.
@@ -74,7 +78,7 @@ enum Refusal {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    let Arguments { path, pack, fork, proof, entry, continues, checks, trust, output } = arguments;
+    let Arguments { path, pack, fork, proof, entry, continues, checks, folded, trust, output } = arguments;
     let pack = match (pack, path) {
         (Some(path), _) => Some(read_file(path)?),
         (None, Some(path)) => pack::read(path)?,
@@ -90,7 +94,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         return Ok(answer(&checked.findings));
     }
     if let Some(path) = path {
-        let (ledger, _) = verify(Dump::read(path)?, trust)?;
+        let (mut ledger, _) = verify(Dump::read(path)?, trust)?;
+        if let Some(folded) = folded {
+            folded::compare(&mut ledger, folded)?;
+        }
         return show(&ledger, *checks, *output);
     }
     if let Some(path) = fork {

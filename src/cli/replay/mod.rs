@@ -86,6 +86,8 @@ struct Bench {
     /// The text of the charter that is being adopted, and State right before its first piece.
     pieces: Vec<DocumentEvent>,
     before: State,
+    /// What became of the samples of floods, by the index of the flood.
+    samples: HashMap<LogIndex, Finding>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
@@ -104,10 +106,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         allowed: HashMap::new(),
         pieces: Vec::new(),
         before: State::default(),
+        samples: HashMap::new(),
     };
+    let samples = samples(&entries);
     let mut findings = Findings::default();
     for Recorded { index, time, writer: _, event } in &entries {
-        let finding = bench.judge(event, (*time).into());
+        // What was folded after so many entries was judged by State as it stands now.
+        for (flood, sample) in samples.get(index).into_iter().flatten() {
+            let finding = bench.decision(&Event::Decision((*sample).clone()), sample);
+            bench.samples.insert(*flood, finding);
+        }
+        let judged = bench.samples.remove(index);
+        let finding = judged.unwrap_or_else(|| bench.judge(event, (*time).into()));
         findings.add(*index, event, finding);
         bench.state.apply(*index, event).map_err(|e| failure(&e))?;
     }
@@ -127,6 +137,17 @@ fn charters(entries: &[Recorded]) -> Vec<Value> {
         }
     }
     charters
+}
+
+/// The samples of floods with the index of their entry, by how many entries there were when they were judged.
+fn samples(entries: &[Recorded]) -> HashMap<LogIndex, Vec<(LogIndex, &Arc<DecisionEvent>)>> {
+    let mut samples: HashMap<LogIndex, Vec<_>> = HashMap::new();
+    for Recorded { index, time: _, writer: _, event } in entries {
+        if let Event::Flood(flood) = event {
+            samples.entry(flood.after).or_default().push((*index, &flood.sample));
+        }
+    }
+    samples
 }
 
 /// A writer that died leaves pieces without an adoption; the next one starts over at part 0.
@@ -170,6 +191,9 @@ impl Bench {
             | Event::EffectDone(_)
             | Event::EffectFailed(_)
             | Event::EffectUndone(_)
+            | Event::Flood(_)
+            | Event::PolicySet(_)
+            | Event::Unwitnessed(_)
             | Event::KeyAdd(_) => Finding::Observed,
         }
     }
@@ -293,7 +317,10 @@ fn describe(event: &Event) -> String {
         Event::EffectUndone(e) => &e.object,
         Event::Enact(e) => &e.object,
         Event::Lapse(e) => &e.object,
-        Event::Document(_) | Event::KeyAdd(_) => return event.kind().to_owned(),
+        Event::Flood(e) => &e.sample.object,
+        Event::Document(_) | Event::PolicySet(_) | Event::Unwitnessed(_) | Event::KeyAdd(_) => {
+            return event.kind().to_owned();
+        }
     };
     format!("{} of {object}", event.kind())
 }

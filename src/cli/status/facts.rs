@@ -9,14 +9,28 @@ use super::words::{charter_line, frozen_line, obstacles, owed_line};
 
 /// Each fact, by what it is about.
 pub(super) fn facts(overview: &Overview<'_>) -> BTreeMap<String, String> {
-    let Overview { now, charter, emergency: _, not_enforced, ledger, running, waiting, frozen, waived, owed } =
-        overview;
+    let Overview {
+        now,
+        charter,
+        emergency: _,
+        not_enforced,
+        ledger,
+        unwitnessed,
+        running,
+        waiting,
+        frozen,
+        waived,
+        owed,
+    } = overview;
     let mut facts = BTreeMap::from([("charter".to_owned(), charter_line(*charter, *now))]);
     for rule in not_enforced {
         facts.insert(format!("rule {}", rule.name), format!("NOT ENFORCED ({})", rule.mode.as_str()));
     }
     for finding in &ledger.findings {
         facts.insert("ledger NOT WHOLE".to_owned(), finding.clone());
+    }
+    if let Some((index, since)) = unwitnessed {
+        facts.insert("ledger UNWITNESSED".to_owned(), format!("since {since} (entry {index})"));
     }
     for (_, begin, index) in running {
         facts.insert(format!("running {}", begin.object), format!("{} (entry {index})", begin.summary));

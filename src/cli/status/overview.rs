@@ -63,6 +63,8 @@ pub(super) struct Overview<'a> {
     pub(super) emergency: Option<Emergency<'a>>,
     pub(super) not_enforced: Vec<&'a Rule>,
     pub(super) ledger: Soundness,
+    /// The entry that says that too few witnesses vouch for the log, and since when.
+    pub(super) unwitnessed: Option<(LogIndex, UnixSeconds)>,
     pub(super) running: Vec<(&'a Digest, &'a EffectBeginEvent, LogIndex)>,
     pub(super) waiting: Vec<Waiting<'a>>,
     pub(super) frozen: Vec<Frozen<'a>>,
@@ -130,6 +132,7 @@ impl<'a> Overview<'a> {
             emergency: state.emergency().filter(|e| now < e.ratify_by),
             not_enforced: rules.filter(|rule| rule.mode != Mode::Enforce).collect(),
             ledger,
+            unwitnessed: state.unwitnessed(),
             running,
             waiting,
             frozen: frozen(state, history, now),
@@ -140,7 +143,8 @@ impl<'a> Overview<'a> {
 
     /// The same as data; the names of its fields are stable.
     pub(super) fn value(&self) -> Value {
-        let Self { now, charter, emergency, not_enforced, ledger, running, waiting, frozen, waived, owed } = self;
+        let Self { now, charter, emergency, not_enforced, ledger, unwitnessed, running, waiting, frozen, waived, owed } =
+            self;
         let Soundness { entries, blocks, findings } = ledger;
         json!({
             "at": now,
@@ -151,6 +155,7 @@ impl<'a> Overview<'a> {
             "notEnforced": not_enforced.iter()
                 .map(|r| json!({"rule": r.name, "article": r.article, "mode": r.mode})).collect::<Vec<_>>(),
             "ledger": {"entries": entries, "blocks": blocks, "whole": findings.is_empty(), "findings": findings},
+            "unwitnessed": unwitnessed.map(|(index, since)| json!({"index": index, "since": since})),
             "running": running.iter()
                 .map(|(digest, begin, index)| json!({
                     "digest": digest, "index": index, "summary": begin.summary, "object": begin.object,

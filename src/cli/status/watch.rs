@@ -155,6 +155,9 @@ fn ended(recorded: &Recorded) -> Option<String> {
         | Event::Document(_)
         | Event::Adopt(_)
         | Event::EffectBegin(_)
+        | Event::Flood(_)
+        | Event::PolicySet(_)
+        | Event::Unwitnessed(_)
         | Event::KeyAdd(_) => None,
     }
 }

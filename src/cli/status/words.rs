@@ -10,7 +10,8 @@ use super::overview::{Due, Frozen, Overview, Soundness, Waiting};
 
 /// The whole status.
 pub(super) fn text(overview: &Overview<'_>) -> String {
-    let Overview { now, charter, emergency, not_enforced, ledger, running, waiting, frozen, waived, owed } = overview;
+    let Overview { now, charter, emergency, not_enforced, ledger, unwitnessed, running, waiting, frozen, waived, owed } =
+        overview;
     let mut lines = vec![format!("charter  {}", charter_line(*charter, *now))];
     if let Some(e) = emergency {
         let (by, digest) = (e.ratify_by, e.charter.reference.digest);
@@ -25,6 +26,10 @@ pub(super) fn text(overview: &Overview<'_>) -> String {
     let (word, tone) = if findings.is_empty() { ("whole", Tone::Good) } else { ("NOT WHOLE", Tone::Bad) };
     lines.push(format!("ledger   {}, {entries} entries in {blocks} blocks", paint(word, tone)));
     lines.extend(findings.iter().map(|f| format!("         {}", paint(&one_line(f), Tone::Bad))));
+    if let Some((index, since)) = unwitnessed {
+        let what = format!("UNWITNESSED since {since} (entry {index}): too few witnesses vouch for it");
+        lines.push(format!("         {}", paint(&what, Tone::Bad)));
+    }
     let running = running.iter().map(|(_, begin, index)| one_line(&format!("entry {index}: {}", begin.summary)));
     section(&mut lines, "running", running.collect());
     section(&mut lines, "waiting", waiting.iter().map(waiting_text).collect());

@@ -7,7 +7,7 @@ use crate::api::reason::Reason;
 use crate::trust::Verb;
 use crate::units::{Digest, LogIndex};
 
-use super::super::action::{StateAction, WorkloadKind};
+use super::super::action::StateAction;
 use super::super::decision::Verdict;
 use super::super::event::{
     DecisionEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, Event, LapseEvent, SignerRef, StoredEvent,
@@ -57,7 +57,9 @@ impl State {
                 }
                 self.charters.lapse(index);
             }
-            Event::KeyAdd(_) => {}
+            Event::PolicySet(e) => self.set_policy(e),
+            Event::Unwitnessed(e) => self.set_unwitnessed(index, e)?,
+            Event::Flood(_) | Event::KeyAdd(_) => {}
         }
         if let Some(now) = event.now() {
             self.newest_time = self.newest_time.max(now);
@@ -99,7 +101,7 @@ impl State {
 
     fn decided(&mut self, index: LogIndex, event: &Arc<DecisionEvent>) {
         self.follow_command(index, event);
-        self.remember_refusal(index, event);
+        self.refusals.remember(index, event);
         if event.request.is_empty() {
             return;
         }
@@ -121,19 +123,6 @@ impl State {
         }
         if let Some(index) = now_open {
             self.open.insert(index, digest);
-        }
-    }
-
-    /// Refused changes of workloads. The memory is bounded: the oldest name goes, and at worst a refusal is recorded twice.
-    fn remember_refusal(&mut self, index: LogIndex, event: &Arc<DecisionEvent>) {
-        let workload = WorkloadKind::ALL.into_iter().any(|kind| kind.as_str() == event.object.kind);
-        if let (true, Some(template)) = (workload, event.digest) {
-            self.refused.insert((event.object.clone(), template), (index, event.clone()));
-            if self.refused.len() > REMEMBERED_REQUESTS
-                && let Some((oldest, _)) = self.refused.get_min().cloned()
-            {
-                self.refused.remove(&oldest);
-            }
         }
     }
 

@@ -8,10 +8,11 @@ mod command;
 mod government;
 mod in_force;
 mod obligation;
+mod refusals;
+mod witnessing;
 
 use std::sync::Arc;
 
-use crate::api::reason::Reason;
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
 use super::action::Target;
@@ -42,8 +43,8 @@ pub struct State {
     stored: imbl::HashMap<(ObjectRef, Digest), Arc<str>>,
     judged: imbl::HashMap<Arc<str>, (LogIndex, Arc<DecisionEvent>)>,
     judged_order: imbl::Vector<Arc<str>>,
-    /// Refused changes of workloads, so that a syncer that tries for ever is recorded once.
-    refused: imbl::OrdMap<(ObjectRef, Digest), (LogIndex, Arc<DecisionEvent>)>,
+    refusals: refusals::Refusals,
+    witnessing: witnessing::Witnessing,
     /// The latest time that an entry was decided at.
     newest_time: UnixSeconds,
     next: LogIndex,
@@ -83,6 +84,12 @@ pub enum StateError {
         index: LogIndex,
         /// The one that should have come.
         expected: LogIndex,
+    },
+    /// Time without witnesses ended that had not begun, or began twice.
+    #[error("entry {index}: the time without witnesses is out of order")]
+    WitnessOrder {
+        /// Index of the entry.
+        index: LogIndex,
     },
 }
 
@@ -271,20 +278,6 @@ impl State {
         self.next
     }
 
-    /// The index and judgement of the same change of a workload, when it was refused for the same reason since the freeze that
-    /// refuses it now.
-    pub(super) fn refused(
-        &self,
-        object: &ObjectRef,
-        template: &Digest,
-        reason: Reason,
-    ) -> Option<(LogIndex, Decision)> {
-        let (index, event) = self.refused.get(&(object.clone(), *template))?;
-        let same = event.findings.first().is_some_and(|f| f.reason == reason);
-        let since = self.government.frozen(&object.namespace, event.now).is_some_and(|freeze| freeze.index < *index);
-        (same && since).then(|| (*index, decision_of(event)))
-    }
-
     /// The index and judgement of this very question, when it was judged before with the same verdict: the same UID about the
     /// same bytes. A UID alone proves nothing, and an allow is never repeated for what would be refused now.
     pub(super) fn judged(&self, question: &DecisionEvent) -> Option<(LogIndex, Decision)> {
@@ -293,6 +286,11 @@ impl State {
         let DecisionEvent { operation: o, object: b, inputs: i, verdict: v, .. } = question;
         let same = (operation, object, inputs, verdict) == (o, b, i, v);
         same.then(|| (*index, decision_of(event)))
+    }
+
+    /// The index and judgement of a refusal that this one only repeats.
+    pub(super) fn repeated(&self, refusal: &DecisionEvent) -> Option<(LogIndex, Decision)> {
+        self.refusals.repeated(refusal)
     }
 
     /// The index and judgement of this request, when its entry is at `since` or later. Whoever asked when the ledger ended at

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::super::handle::{AppendError, Committed, Ledger};
 use super::super::sequencer::Clock;
 use super::ANSWER_WITHIN;
-use super::wire::{Answer, Frame, read_frame, read_question, write_frame};
+use super::wire::{Answer, Class, Frame, read_frame, read_question, write_frame};
 use crate::constitution::{Facts, Proposal, Reply};
 use crate::units::{Digest, LogIndex, Seconds, UnixSeconds};
 
@@ -91,8 +91,8 @@ impl Desk {
         Ok(())
     }
 
-    fn read(&self, body: &[u8]) -> Option<(Proposal, Facts)> {
-        read_question(body).ok().filter(|(_, facts)| self.common.agrees(facts))
+    fn read(&self, body: &[u8]) -> Option<(Class, Proposal, Facts)> {
+        read_question(body).ok().filter(|(_, _, facts)| self.common.agrees(facts))
     }
 
     async fn take<R>(
@@ -125,32 +125,38 @@ impl Desk {
 async fn answer(
     ledger: Ledger,
     number: u64,
-    question: Option<(Proposal, Facts)>,
+    question: Option<(Class, Proposal, Facts)>,
     answers: mpsc::Sender<(u64, Answer)>,
     _place: OwnedSemaphorePermit,
 ) {
-    let Some((proposal, facts)) = question else {
+    let Some((class, proposal, facts)) = question else {
         let _ = answers.send((number, Answer::Declined)).await;
         return;
     };
     // Whoever asked has given up then; a proposal that is dropped before it is judged leaves nothing behind.
-    let Ok(result) = tokio::time::timeout(ANSWER_WITHIN, ledger.append_here(proposal, facts)).await else { return };
+    let appended = async {
+        match class {
+            Class::First => Some(ledger.append_here(proposal, facts).await),
+            Class::Refusal => ledger.append_here_if_idle(proposal, facts).await,
+        }
+    };
+    let Ok(result) = tokio::time::timeout(ANSWER_WITHIN, appended).await else { return };
     let known = ledger.view().head.next_index().0;
     let answer = match result {
-        Ok(committed) => Answer::Recorded { size: size_of(&committed).unwrap_or(known) },
-        Err(AppendError::Refused(what)) => Answer::Refused(what),
-        Err(AppendError::Unrecordable(what)) => Answer::Unrecordable(what),
-        Err(AppendError::Broken(_) | AppendError::Starting | AppendError::Stopped) => Answer::Declined,
+        Some(Ok(committed)) => Answer::Recorded { size: size_of(&committed).unwrap_or(known) },
+        Some(Err(AppendError::Refused(what))) => Answer::Refused(what),
+        Some(Err(AppendError::Unrecordable(what))) => Answer::Unrecordable(what),
+        Some(Err(AppendError::Broken(_) | AppendError::Starting | AppendError::Stopped)) | None => Answer::Declined,
     };
     let _ = answers.send((number, answer)).await;
 }
 
 /// The size of the ledger from which on it answers the proposal, when there is an entry that does.
 fn size_of(committed: &Committed) -> Option<u64> {
-    let Committed { index, reply } = committed;
+    let Committed { kept, reply } = committed;
     let entry = match reply {
         Reply::JudgedBefore(before, _) => Some(*before),
-        Reply::Judged(_) | Reply::Passed | Reply::Begin(_) | Reply::Done => *index,
+        Reply::Judged(_) | Reply::Passed | Reply::Begin(_) | Reply::Done => kept.index(),
     };
     entry.map(|LogIndex(i)| i.saturating_add(1))
 }

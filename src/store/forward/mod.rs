@@ -9,7 +9,6 @@ mod desk;
 mod link;
 mod wire;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,15 +16,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::constitution::{Facts, Proposal, Reply, deliberate};
+use crate::constitution::{Facts, Proposal, Reply};
 use crate::units::LogIndex;
 
-use super::handle::{AppendError, Committed, Health, View};
+use super::draft::judge_safely;
+use super::handle::{AppendError, Committed, Health, Kept, View};
 use link::Miss;
 use wire::Answer;
 
 pub use desk::{Common, Desk};
 pub use link::Link;
+pub(super) use wire::Class;
 
 /// How long another replica may take, until our own State holds its answer. A review has 800 ms; the rest is for an append of
 /// our own.
@@ -105,6 +106,7 @@ impl Forwarder {
     /// Asks the sequencer. `None`: the proposal must be appended here, whether or not it was recorded meanwhile.
     pub(super) async fn ask(
         &self,
+        class: Class,
         proposal: &Proposal,
         facts: &Facts,
         mut view: watch::Receiver<Arc<View>>,
@@ -124,7 +126,7 @@ impl Forwarder {
             }
             now.head.next_index()
         };
-        let body = wire::question(proposal, facts)?;
+        let body = wire::question(class, proposal, facts)?;
         let Some(link) = link else {
             count(&stats.unreachable);
             return None;
@@ -168,9 +170,9 @@ fn own_answer(proposal: &Proposal, facts: &Facts, since: LogIndex, view: &View) 
     if let Proposal::Review(request) = proposal
         && let Some((index, decision)) = view.state.decided_since(request, since)
     {
-        return Some(Committed { index: Some(index), reply: Reply::Judged(Box::new(decision)) });
+        return Some(Committed { kept: Kept::Entry(index), reply: Reply::Judged(Box::new(decision)) });
     }
     // A judge that stumbles stumbles again where there is an error to give.
-    let outcome = catch_unwind(AssertUnwindSafe(|| deliberate(proposal, &view.state, facts))).ok()?;
-    outcome.events.is_empty().then_some(Committed { index: None, reply: outcome.reply })
+    let outcome = judge_safely(proposal, &view.state, facts).ok()?;
+    outcome.events.is_empty().then_some(Committed { kept: Kept::Nowhere, reply: outcome.reply })
 }

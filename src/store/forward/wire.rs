@@ -34,6 +34,9 @@ impl<'a> Asked<'a> {
             | Proposal::Enact(_)
             | Proposal::Lapse
             | Proposal::Undone(_)
+            | Proposal::Flood(_)
+            | Proposal::Policy(_)
+            | Proposal::Unwitnessed(_)
             | Proposal::End(_) => None,
         }
     }
@@ -47,23 +50,33 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// In which queue a proposal waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in super::super) enum Class {
+    /// Before every refusal.
+    First,
+    /// A refusal, in the places that are left.
+    Refusal,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Question<'a> {
+    class: Class,
     asked: Asked<'a>,
     facts: Cow<'a, Facts>,
 }
 
 /// The bytes of a question; `None` for what is not asked of others.
-pub(super) fn question(proposal: &Proposal, facts: &Facts) -> Option<Vec<u8>> {
-    let question = Question { asked: Asked::of(proposal)?, facts: Cow::Borrowed(facts) };
+pub(super) fn question(class: Class, proposal: &Proposal, facts: &Facts) -> Option<Vec<u8>> {
+    let question = Question { class, asked: Asked::of(proposal)?, facts: Cow::Borrowed(facts) };
     serde_json::to_vec(&question).ok().filter(|body| body.len() <= MAX_BODY)
 }
 
 /// Reads a question.
-pub(super) fn read_question(body: &[u8]) -> Result<(Proposal, Facts), serde_json::Error> {
-    let Question { asked, facts } = serde_json::from_slice(body)?;
-    Ok((asked.proposal(), facts.into_owned()))
+pub(super) fn read_question(body: &[u8]) -> Result<(Class, Proposal, Facts), serde_json::Error> {
+    let Question { class, asked, facts } = serde_json::from_slice(body)?;
+    Ok((class, asked.proposal(), facts.into_owned()))
 }
 
 /// What the sequencer says. It is only a hint where to look: the reply is made from the asker's own State.
@@ -144,12 +157,18 @@ mod tests {
             old: None,
             actor: "eve".into(),
         };
-        let body = question(&Proposal::Review(Box::new(request.clone())), &facts()).expect("it may be asked");
-        let (Proposal::Review(read), known) = read_question(&body).expect("reads") else { panic!("another proposal") };
+        let body =
+            question(Class::First, &Proposal::Review(Box::new(request.clone())), &facts()).expect("it may be asked");
+        let (Class::First, Proposal::Review(read), known) = read_question(&body).expect("reads") else {
+            panic!("another proposal")
+        };
         assert_eq!((*read, known), (request.clone(), facts()));
         let large = Request { actor: "x".repeat(MAX_BODY), ..request };
-        assert!(question(&Proposal::Review(Box::new(large)), &facts()).is_none(), "too large to be asked");
-        assert!(read_question(br#"{"asked":{"Lapse":null},"facts":{}}"#).is_err());
+        assert!(
+            question(Class::First, &Proposal::Review(Box::new(large)), &facts()).is_none(),
+            "too large to be asked"
+        );
+        assert!(read_question(br#"{"class":"First","asked":{"Lapse":null},"facts":{}}"#).is_err());
     }
 
     #[test]
@@ -170,7 +189,7 @@ mod tests {
             Proposal::Lapse,
             Proposal::End(Effect::Done(end)),
         ] {
-            assert!(question(&proposal, &facts()).is_none(), "{proposal:?}");
+            assert!(question(Class::First, &proposal, &facts()).is_none(), "{proposal:?}");
         }
     }
 

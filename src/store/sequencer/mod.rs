@@ -10,7 +10,6 @@
 mod observe;
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,15 +17,17 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::constitution::{Event, KeyEvent, State, deliberate};
-use crate::ledger::{BlockError, BlockParts, Checkpoint, Entry, Head, MAX_BLOCK_ENTRIES, Writer, boundary_room};
+use crate::constitution::{Event, KeyEvent, State};
+use crate::ledger::{BlockError, BlockParts, Checkpoint, Entry, Head, Writer, boundary_room};
 use crate::trust::{NoteSigner, sha256};
 use crate::units::{BlockNumber, Digest, LogIndex, UnixMillis, hex};
 
 use super::block_store::{BlockStore, CreateError};
-use super::draft::Draft;
+use super::draft::{Draft, judge_safely};
 use super::follow::StoreEvent;
-use super::handle::{AppendError, Committed, Confirmed, Health, Ledger, SequencerInput, Stats, Submission, View};
+use super::handle::{
+    AppendError, Committed, Confirmed, Health, Kept, Ledger, SequencerInput, Stats, Submission, View, connect,
+};
 use super::replay::encode;
 
 /// Reads the wall clock.
@@ -118,9 +119,7 @@ impl<S: BlockStore> Sequencer<S> {
     ) -> (Self, Ledger, SequencerInput) {
         let (state, health, confirmed) = (State::default(), Health::Starting, Confirmed::default());
         let view = View { state, head: head.clone(), health, confirmed };
-        let (sender, receiver) = watch::channel(Arc::new(view));
-        let (submissions, inbox) = mpsc::channel(4 * MAX_BLOCK_ENTRIES);
-        let stats = Arc::new(Stats::default());
+        let (view, ledger, input) = connect(view);
         let sequencer = Self {
             store,
             clock,
@@ -135,14 +134,10 @@ impl<S: BlockStore> Sequencer<S> {
             unconfirmed: VecDeque::new(),
             confirmed: Confirmed::default(),
             promised: promised.filter(|c| c.size > 0),
-            view: sender,
-            stats: stats.clone(),
+            view,
+            stats: ledger.stats.clone(),
         };
-        (
-            sequencer,
-            Ledger { submissions, view: receiver, stats, forwarder: None },
-            SequencerInput { submissions: inbox },
-        )
+        (sequencer, ledger, input)
     }
 
     /// Runs until every handle is gone.
@@ -151,15 +146,9 @@ impl<S: BlockStore> Sequencer<S> {
             tokio::select! {
                 biased;
                 Some(event) = events.recv() => self.observe(event),
-                first = input.submissions.recv() => {
+                first = input.next() => {
                     let Some(first) = first else { return };
-                    let mut waiting = VecDeque::from([first]);
-                    // Group commit: whatever came while the last block was on its way goes into this one. No more than it has
-                    // room for: a block ends at a multiple of 256, and a rest would make two blocks of every full one after it.
-                    let room = boundary_room(self.head.next_index());
-                    while waiting.len() < room && let Ok(more) = input.submissions.try_recv() {
-                        waiting.push_back(more);
-                    }
+                    let waiting = input.gather(first, boundary_room(self.head.next_index()));
                     self.commit(waiting, &mut events).await;
                 }
             }
@@ -232,13 +221,14 @@ impl<S: BlockStore> Sequencer<S> {
             if submission.answer.is_closed() {
                 continue;
             }
-            // One object that the judge stumbles over must not end the process for all others.
-            let judged = catch_unwind(AssertUnwindSafe(|| deliberate(&submission.proposal, &state, &submission.facts)));
-            let Ok(outcome) = judged else {
-                let _ = submission.answer.send(Err(AppendError::Unrecordable("the judge failed".to_owned())));
-                continue;
+            let outcome = match judge_safely(&submission.proposal, &state, &submission.facts) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    let _ = submission.answer.send(Err(error));
+                    continue;
+                }
             };
-            let index = (!outcome.events.is_empty()).then_some(next);
+            let kept = if outcome.events.is_empty() { Kept::Nowhere } else { Kept::Entry(next) };
             let before = (draft.bytes.len(), next);
             let pushed = outcome.events.into_iter().try_for_each(|event| {
                 let bytes = encode(&event, now, &name).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
@@ -253,11 +243,11 @@ impl<S: BlockStore> Sequencer<S> {
                 let _ = submission.answer.send(Err(error));
                 continue;
             }
-            let committed = Committed { index, reply: outcome.reply };
+            let committed = Committed { kept, reply: outcome.reply };
             draft.answers.push_back((draft.bytes.len(), submission, committed));
         }
         // Nothing but our own introduction: it can wait for the first real entry.
-        if draft.answers.iter().all(|(_, _, c)| c.index.is_none()) {
+        if draft.answers.iter().all(|(_, _, c)| c.kept == Kept::Nowhere) {
             draft.truncate(0);
             draft.answers.iter_mut().for_each(|(needed, _, _)| *needed = 0);
         }
@@ -303,7 +293,7 @@ impl<S: BlockStore> Sequencer<S> {
                 }
                 Created::Refused(what) => {
                     // What is tried next under this number are other bytes. One key never seals two blocks of one number, so
-                    // that two such seals are proof of a fork (ADR 0020): the next block brings its own key.
+                    // that two such seals are proof of a fork (ADR 0017): the next block brings its own key.
                     self.writer = None;
                     return Err(AppendError::Refused(what));
                 }

@@ -35,6 +35,7 @@ impl<S: BlockStore> Sequencer<S> {
             StoreEvent::Seen(_, _, Err(error)) => self.break_off(error.to_string()),
             StoreEvent::Deleted(name) => self.break_off(format!("`{name}` was deleted")),
             StoreEvent::ListEnds => self.listed(),
+            StoreEvent::Alarm(what) => self.break_off(what),
         }
     }
 

@@ -247,7 +247,8 @@ fn demo() -> Result<(), StageError> {
     let narrator = Narrator { colour: std::io::stdout().is_terminal() };
     narrator.title("A real control plane (etcd, kube-apiserver, kube-controller-manager) with Miax beside it");
     let binaries = Binaries::beside_me()?;
-    let options = Options { binaries, plane: ControlPlane::builder(), webhook_arguments: Vec::new() };
+    let (webhook_arguments, common_arguments) = (Vec::new(), Vec::new());
+    let options = Options { binaries, plane: ControlPlane::builder(), webhook_arguments, common_arguments };
     let stage = Stage::raise(options)?;
     narrator.answer(true, &format!("ready: KUBECONFIG={}", stage.plane().kubeconfig().display()));
     Demo { stage, narrator }.run()

@@ -185,6 +185,9 @@ fn counts_signatures(event: &Event) -> bool {
         | Event::EffectFailed(_)
         | Event::EffectUndone(_)
         | Event::Lapse(_)
+        | Event::Flood(_)
+        | Event::PolicySet(_)
+        | Event::Unwitnessed(_)
         | Event::KeyAdd(_) => false,
     }
 }

@@ -1,0 +1,31 @@
+//! What the metrics say of the ledger, from what this process knows of it.
+
+use std::sync::atomic::Ordering;
+
+use crate::store::{Health, Ledger};
+use crate::telemetry::LedgerNumbers;
+use crate::units::UnixSeconds;
+
+/// The ledger as the next scrape shall see it.
+pub(super) fn numbers(ledger: &Ledger, now: UnixSeconds) -> LedgerNumbers {
+    let view = ledger.view();
+    let stats = ledger.stats();
+    let folded = stats.folded.load(Ordering::Relaxed);
+    let emergency = view.state.emergency().filter(|e| now < e.ratify_by);
+    let due: Vec<UnixSeconds> = view.state.obligations().map(|o| o.due).chain(emergency.map(|e| e.ratify_by)).collect();
+    LedgerNumbers {
+        size: view.head.next_index().0,
+        whole: view.health == Health::Whole,
+        entries: stats.entries.load(Ordering::Relaxed),
+        blocks: stats.blocks.load(Ordering::Relaxed),
+        conflicts: stats.conflicts.load(Ordering::Relaxed),
+        ambiguous: stats.ambiguous.load(Ordering::Relaxed),
+        folded,
+        unwritten: folded.saturating_sub(stats.unfolded.load(Ordering::Relaxed)),
+        charter_expires: view.state.charter(now).map(|c| c.expires_at),
+        obligations: u64::try_from(due.len()).unwrap_or(u64::MAX),
+        obligation_due: due.into_iter().min(),
+        held: u64::try_from(view.state.held().count()).unwrap_or(u64::MAX),
+        frozen: u64::try_from(view.state.freezes(now).count()).unwrap_or(u64::MAX),
+    }
+}

@@ -1,0 +1,181 @@
+//! Refusals of a flood: counted in memory and written as one `flood` entry per window (ADR 0015). They never reach the
+//! sequencer one by one, so that whoever is refused cannot slow down whoever is not.
+//!
+//! The world after a crash: windows that are still open are lost, each no longer than the longest; what was answered in them
+//! stays refused, because a refusal gives nobody any right.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::constitution::{DecisionEvent, Event, Facts, FloodEvent, FloodSource, Outcome, Proposal, Reply, TargetFact};
+use crate::ledger::{Flood, Folding, Limits, MAX_ENTRY_BYTES, Rate};
+use crate::units::{LogIndex, Millis};
+
+use super::draft::judge_safely;
+use super::flood::refusal_leaf;
+use super::handle::{AppendError, Committed, Health, Kept, Ledger};
+
+/// What refusals are held to. A person, a syncer or a CI job that errs stays below; a loop does not.
+const LIMITS: Limits = Limits {
+    each: Rate { burst: 32, refill: Millis(30_000) },
+    all: Rate { burst: 1024, refill: Millis(100) },
+    first_window: Millis(1_000),
+    longest_window: Millis(60_000),
+    most_sources: 1024,
+};
+/// Most bytes of a refusal that can be a sample: its entry holds a few fields more.
+const MAX_SAMPLE: usize = MAX_ENTRY_BYTES - 4096;
+/// How often it is looked whether a window is over.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The first refusal of a window.
+struct Sample {
+    event: Arc<DecisionEvent>,
+    after: LogIndex,
+}
+
+/// The refusals of this process that are not written one by one.
+pub(super) struct Refusals {
+    started: Instant,
+    open: Mutex<Folding<FloodSource, Sample>>,
+    /// Windows that are over and not durable yet. Held while one is written, so that none is written twice.
+    closed: tokio::sync::Mutex<Vec<FloodEvent>>,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        let (open, closed) = (Mutex::new(Folding::new(LIMITS)), tokio::sync::Mutex::default());
+        Self { started: Instant::now(), open, closed }
+    }
+}
+
+impl Refusals {
+    fn now(&self) -> Millis {
+        Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn open(&self) -> MutexGuard<'_, Folding<FloodSource, Sample>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn entry_of(flood: Flood<FloodSource, Sample>) -> FloodEvent {
+    let Flood { source, count, root, sample: Sample { event: sample, after }, last } = flood;
+    FloodEvent { source, count, first: sample.now, last, root, after, sample }
+}
+
+/// Which windows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Windows {
+    Due,
+    All,
+}
+
+impl Ledger {
+    /// Judges a request of somebody else and records the verdict; returns when that is durable. A refusal that repeats one in
+    /// the ledger is answered with that one. Of refusals beyond a rate only the count is recorded, after the answer.
+    ///
+    /// # Errors
+    /// [`AppendError`]: nothing was recorded, as far as this process knows. The request must be refused.
+    pub async fn decide(&self, proposal: Proposal, facts: Facts) -> Result<Committed, AppendError> {
+        let view = self.view();
+        // Why nothing can be decided is said in one place.
+        if view.health != Health::Whole {
+            return self.append(proposal, facts).await;
+        }
+        // A first look, against what is durable: only a refusal ends here, everything else is judged where it is appended.
+        let Outcome { events, reply } = judge_safely(&proposal, &view.state, &facts)?;
+        match (<[Event; 1]>::try_from(events), reply) {
+            (Ok([Event::Decision(event)]), reply @ Reply::Judged(_)) => match FloodSource::of(&event) {
+                Some(source) => self.refuse((proposal, facts), source, event, reply, view.head.next_index()).await,
+                None => self.append(proposal, facts).await,
+            },
+            (Err(none), Reply::JudgedBefore(index, decision)) if none.is_empty() && !decision.is_allowed() => {
+                Ok(Committed { kept: Kept::Entry(index), reply: Reply::JudgedBefore(index, decision) })
+            }
+            _ => self.append(proposal, facts).await,
+        }
+    }
+
+    async fn refuse(
+        &self,
+        (proposal, facts): (Proposal, Facts),
+        source: FloodSource,
+        event: Arc<DecisionEvent>,
+        reply: Reply,
+        after: LogIndex,
+    ) -> Result<Committed, AppendError> {
+        let now = self.refusals.now();
+        let at = facts.now;
+        let admitted = self.refusals.open().admits(&source, now);
+        if admitted && let Some(result) = self.append_if_idle(proposal, facts).await {
+            return result;
+        }
+        let unrecordable = |what: &str| AppendError::Unrecordable(what.to_owned());
+        let (hash, size) = refusal_leaf(&event).ok_or_else(|| unrecordable("it has no canonical bytes"))?;
+        if size > MAX_SAMPLE {
+            return Err(unrecordable(
+                "too many refusals come at once, and this one is too large to be counted with them",
+            ));
+        }
+        let folded = self.refusals.open().fold(&source, hash, at, now, || Sample { event, after });
+        self.stats.folded.fetch_add(1, Ordering::Relaxed);
+        Ok(Committed { kept: Kept::Folded(folded), reply })
+    }
+
+    /// Writes every refusal down that is only counted so far. For the end of the process.
+    ///
+    /// # Errors
+    /// [`AppendError`]: the rest is still only counted.
+    pub async fn flush_floods(&self) -> Result<(), AppendError> {
+        self.write_floods(Windows::All).await
+    }
+
+    async fn write_floods(&self, which: Windows) -> Result<(), AppendError> {
+        let mut closed = self.refusals.closed.lock().await;
+        // What could not be written comes first; meanwhile the open windows go on counting and nothing grows.
+        if closed.is_empty() || which == Windows::All {
+            let now = self.refusals.now();
+            let mut open = self.refusals.open();
+            let over = if which == Windows::All { open.close_all() } else { open.close_due(now) };
+            closed.extend(over.into_iter().map(entry_of));
+        }
+        // At once, so that they share a block.
+        let written = futures::future::join_all(closed.iter().map(|event| self.write_flood(event))).await;
+        let mut result = Ok(());
+        for (event, written) in std::mem::take(&mut *closed).into_iter().zip(written) {
+            let count = event.count;
+            match written {
+                Ok(_) => {
+                    self.stats.unfolded.fetch_add(count, Ordering::Relaxed);
+                }
+                // It would never be; nothing shall wait for it.
+                Err(AppendError::Unrecordable(what)) => tracing::error!(count, what, "refusals cannot be written down"),
+                Err(error) => {
+                    closed.push(event);
+                    result = Err(error);
+                }
+            }
+        }
+        result
+    }
+
+    async fn write_flood(&self, event: &FloodEvent) -> Result<Committed, AppendError> {
+        let now = event.last;
+        let facts = Facts { now, cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed };
+        self.append(Proposal::Flood(Box::new(event.clone())), facts).await
+    }
+}
+
+/// Writes the windows of floods down when they are over, for ever.
+pub async fn keep_floods(ledger: Ledger) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if let Err(error) = ledger.write_floods(Windows::Due).await {
+            tracing::warn!(%error, "refusals that were only counted cannot be written down yet");
+        }
+    }
+}
