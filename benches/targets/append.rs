@@ -21,21 +21,25 @@ use crate::org::draft;
 use crate::{Row, millis, now, per_second, percentile};
 
 const ORIGIN: &str = "miax.dev/ecm/bench/0";
-const SECONDS: u64 = 10;
+pub(crate) const SECONDS: u64 = 10;
 
-async fn client(plane: &ControlPlane) -> Client {
+pub(crate) async fn client(plane: &ControlPlane) -> Client {
     let file = Kubeconfig::read_from(plane.kubeconfig()).expect("kubeconfig");
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.expect("config");
     Client::try_from(config).expect("client")
 }
 
 /// A sequencer on the cluster, as the webhook has it.
-async fn ledger(client: Client) -> Ledger {
+pub(crate) async fn ledger(client: Client, replica: &str) -> Ledger {
     let key = NoteSigner::try_new(ORIGIN, &[1; 32]).expect("name");
     let head = Head::genesis(LogTrust { origin: ORIGIN.into(), epoch: 0, key: key.verifier() });
     let counter = std::sync::atomic::AtomicU64::new(0);
-    let seed = Arc::new(move || sha256(&counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_be_bytes()).0);
-    let writers = WriterSource { log_key: key, replica: "bench".into(), seed };
+    let own = replica.to_owned();
+    let seed = Arc::new(move || {
+        let number = counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        sha256(format!("{own} {number}").as_bytes()).0
+    });
+    let writers = WriterSource { log_key: key, replica: replica.into(), seed };
     let started = now();
     let clock = Arc::new(move || UnixMillis(u64::try_from(started.elapsed().as_millis()).unwrap_or(0)));
     let (sequencer, ledger, input) = Sequencer::new(ConfigMapStore::new(client.clone()), head, None, writers, clock);
@@ -47,7 +51,7 @@ async fn ledger(client: Client) -> Ledger {
 }
 
 /// A review of an unsigned command: what is measured is the append, not the signatures.
-fn proposal(number: u64) -> (Proposal, Facts) {
+pub(crate) fn proposal(number: u64) -> (Proposal, Facts) {
     let request = Request {
         uid: format!("705ab4f5-6393-11e8-b7cc-{number:012}"),
         operation: Operation::Create,
@@ -131,7 +135,7 @@ pub(crate) fn rows() -> Vec<Row> {
             let time = lone_create(client(&plane).await, size).await;
             rows.push(Row::reference(format!("a lone ConfigMap create of {} KiB, median", size / 1024), millis(time)));
         }
-        let ledger = ledger(client(&plane).await).await;
+        let ledger = ledger(client(&plane).await, "bench").await;
         let mut first = 0;
         for rate in [100, 1000] {
             let mut times = latencies(&ledger, rate, first).await;

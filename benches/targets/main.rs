@@ -12,6 +12,7 @@ mod judge;
 mod org;
 mod peers;
 mod proof;
+mod replicas;
 mod verify;
 
 use std::time::{Duration, Instant};
@@ -75,13 +76,14 @@ type Part = (&'static str, fn() -> Vec<Row>);
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let parts: [Part; 7] = [
+    let parts: [Part; 8] = [
         ("judge", judge::rows),
         ("fold", fold::rows),
         ("verify", verify::rows),
         ("proof", proof::rows),
         ("admission", admission::rows),
         ("append", append::rows),
+        ("replicas", replicas::rows),
         ("peers", peers::rows),
     ];
     let _ = rustls::crypto::ring::default_provider().install_default();

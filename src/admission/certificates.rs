@@ -59,7 +59,27 @@ pub enum AuthorityStep {
     Store(Box<Authority>),
 }
 
-/// A replica's serving certificate.
+/// What a replica is to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerRole {
+    /// It hands proposals over.
+    Replica,
+    /// It takes them.
+    Sequencer,
+}
+
+impl PeerRole {
+    /// The DNS name in its certificate, which nothing ever resolves.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replica => "replica.miax.internal",
+            Self::Sequencer => "sequencer.miax.internal",
+        }
+    }
+}
+
+/// A replica's certificate.
 pub struct Leaf {
     /// The certificate and its key.
     pub certified: std::sync::Arc<CertifiedKey>,
@@ -183,10 +203,32 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError::Make`], [`AuthorityError::Serve`].
     pub fn sign_leaf(&self, names: &[String], now: UnixSeconds) -> Result<Leaf, AuthorityError> {
+        self.sign(names, "miax webhook", ExtendedKeyUsagePurpose::ServerAuth, now)
+    }
+
+    /// A leaf for this end of a connection between replicas.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Make`], [`AuthorityError::Serve`].
+    pub fn sign_peer(&self, role: PeerRole, now: UnixSeconds) -> Result<Leaf, AuthorityError> {
+        let (common, usage) = match role {
+            PeerRole::Replica => ("miax replica", ExtendedKeyUsagePurpose::ClientAuth),
+            PeerRole::Sequencer => ("miax sequencer", ExtendedKeyUsagePurpose::ServerAuth),
+        };
+        self.sign(&[role.name().to_owned()], common, usage, now)
+    }
+
+    fn sign(
+        &self,
+        names: &[String],
+        common: &str,
+        usage: ExtendedKeyUsagePurpose,
+        now: UnixSeconds,
+    ) -> Result<Leaf, AuthorityError> {
         let ends = now.plus(LEAF_LIFE).min(self.current.ends);
         let mut params = CertificateParams::new(names.to_vec())?;
-        params.distinguished_name.push(DnType::CommonName, "miax webhook");
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.distinguished_name.push(DnType::CommonName, common);
+        params.extended_key_usages = vec![usage];
         params.use_authority_key_identifier_extension = true;
         validity(&mut params, now.minus(BACKDATE), ends);
         let key = KeyPair::generate()?;

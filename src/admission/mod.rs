@@ -7,13 +7,15 @@ mod certificates;
 mod door;
 mod gated;
 mod handler;
+mod peers;
 mod review;
 mod server;
 mod snapshot;
 
-pub use certificates::{Authority, AuthorityError, AuthorityStep, Leaf};
+pub use certificates::{Authority, AuthorityError, AuthorityStep, Leaf, PeerRole};
 pub use door::{Door, DoorError};
 pub use handler::{Doubts, Webhook};
+pub use peers::{PeerError, PeerTls};
 pub use review::{Review, ReviewError, respond};
 pub use server::{ServeError, Server, router};
 pub use snapshot::{Snapshot, WorkloadCache};

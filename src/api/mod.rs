@@ -20,7 +20,7 @@ pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "miax.dev/v1alpha1";
 
 /// A kind whose every change is judged and recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum GovernedKind {
     /// A signed, versioned document; cluster scoped.
     Manifest,

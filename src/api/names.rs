@@ -51,6 +51,10 @@ pub const LOG_KEY_SECRET: &str = "miax-ledger-key";
 pub const CHECKPOINT_CONFIG_MAP: &str = "miax-checkpoint";
 /// Lease of the controllers' leader.
 pub const CONTROLLER_LEASE: &str = "miax-controller";
+/// Lease of the webhook that appends for all replicas.
+pub const SEQUENCER_LEASE: &str = "miax-sequencer";
+/// Annotation on that Lease: where its holder takes proposals, as IP address and port.
+pub const SEQUENCER_ADDRESS_ANNOTATION: &str = "miax.dev/sequencer-address";
 
 /// Label on every ledger object.
 pub const LEDGER_LABEL: &str = "miax.dev/ledger";

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Digest, UnixSeconds};
 
 /// What is known at the moment of a judgement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Facts {
     /// The time, read once for the whole decision (R17).
     pub now: UnixSeconds,

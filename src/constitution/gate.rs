@@ -16,7 +16,8 @@ use super::request::Operation;
 use super::state::{Standing, State};
 
 /// One change of a workload, as the API server asks about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GateRequest {
     /// UID of the admission request.
     pub uid: String,

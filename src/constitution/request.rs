@@ -31,7 +31,8 @@ impl Operation {
 
 /// One change of one governed object, as the API server asks about it. Nothing in here is an authority except the
 /// signatures inside `object`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Request {
     /// UID of the admission request: the same UID is recorded once. Empty when a person asks offline.
     pub uid: String,

@@ -1,6 +1,6 @@
 //! The operator's command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -107,6 +107,13 @@ pub struct Webhook {
     /// The common name or DNS name that the client certificate must bear.
     #[arg(long, env = "MIAX_CLIENT_NAME", requires = "client_ca")]
     pub client_name: Option<String>,
+    /// Where proposals of other replicas are taken, with TLS of the operator's own authority. With it the replica stands for
+    /// being the one that appends for all.
+    #[arg(long, env = "MIAX_PEER_LISTEN", requires = "peer_ip")]
+    pub peer_listen: Option<SocketAddr>,
+    /// The address that other replicas reach this one by.
+    #[arg(long, env = "MIAX_PEER_IP")]
+    pub peer_ip: Option<IpAddr>,
     /// Seconds between being not ready and taking no more connections, so that nobody is sent to a closed door.
     #[arg(long, default_value_t = 3)]
     pub drain: u64,

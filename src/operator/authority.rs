@@ -100,7 +100,8 @@ async fn publish(client: &Client, bundle: &str) -> Result<(), CertificateError> 
     Ok(())
 }
 
-async fn read(client: &Client) -> Result<Option<Authority>, CertificateError> {
+/// The authority, when there is one.
+pub(super) async fn read(client: &Client) -> Result<Option<Authority>, CertificateError> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), SYSTEM_NAMESPACE);
     let secret = secrets.get_opt(CA_SECRET).await?;
     Ok(secret.map(|s| Authority::read(&s.data.unwrap_or_default())).transpose()?)

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::api::names::{
     CA_SECRET, CHECKPOINT_CONFIG_MAP, CONTROLLER_ACCOUNT, CONTROLLER_LEASE, GATE_ENABLED, GATE_GUARD, GATE_LABEL,
     GATED_PATH, GATED_WEBHOOK, GATED_WEBHOOK_NAME, GOVERNED_PATH, GOVERNED_WEBHOOK, GOVERNED_WEBHOOK_NAME,
-    INSTALLATION_GUARD, LEDGER_GUARD, LEDGER_NAMESPACE, LOG_KEY_SECRET, STATUS_GUARD, SYSTEM_NAMESPACE,
-    WEBHOOK_ACCOUNT, WEBHOOK_SERVICE, seat_account,
+    INSTALLATION_GUARD, LEDGER_GUARD, LEDGER_NAMESPACE, LOG_KEY_SECRET, SEQUENCER_LEASE, STATUS_GUARD,
+    SYSTEM_NAMESPACE, WEBHOOK_ACCOUNT, WEBHOOK_SERVICE, seat_account,
 };
 use crate::api::{GROUP, GovernedKind, VERSION};
 use crate::constitution::{WorkloadAction, WorkloadKind};
@@ -113,6 +113,8 @@ fn rights(seats: &[String]) -> Vec<Value> {
             &[
                 rule("", &["secrets"], &[CA_SECRET, LOG_KEY_SECRET], &["get"]),
                 rule("", &["configmaps"], &[CHECKPOINT_CONFIG_MAP], &["get"]),
+                rule("coordination.k8s.io", &["leases"], &[], &["create"]),
+                rule("coordination.k8s.io", &["leases"], &[SEQUENCER_LEASE], &["get", "update"]),
             ],
         ),
         grant(
@@ -150,6 +152,7 @@ fn rights(seats: &[String]) -> Vec<Value> {
                 rule("", &["configmaps"], &[CHECKPOINT_CONFIG_MAP], &["get", "update"]),
                 rule("coordination.k8s.io", &["leases"], &[], &["create"]),
                 rule("coordination.k8s.io", &["leases"], &[CONTROLLER_LEASE], &["get", "update"]),
+                rule("coordination.k8s.io", &["leases"], &[SEQUENCER_LEASE], &["get"]),
                 rule("", &["serviceaccounts"], &account_names, &["impersonate"]),
             ],
         ),

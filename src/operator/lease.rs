@@ -107,18 +107,23 @@ impl Leadership {
     }
 
     fn spec(&self) -> LeaseSpec {
-        let now = i64::try_from((self.clock)().0).unwrap_or(i64::MAX);
-        LeaseSpec {
-            holder_identity: Some(self.identity.clone()),
-            lease_duration_seconds: i32::try_from(LIFE.as_secs()).ok(),
-            renew_time: Timestamp::from_millisecond(now).ok().map(MicroTime),
-            ..LeaseSpec::default()
-        }
+        spec(&self.identity, LIFE, &self.clock)
+    }
+}
+
+/// A lease that this one holds from now on.
+pub(super) fn spec(identity: &str, life: Duration, clock: &Clock) -> LeaseSpec {
+    let now = i64::try_from(clock().0).unwrap_or(i64::MAX);
+    LeaseSpec {
+        holder_identity: Some(identity.to_owned()),
+        lease_duration_seconds: i32::try_from(life.as_secs()).ok(),
+        renew_time: Timestamp::from_millisecond(now).ok().map(MicroTime),
+        ..LeaseSpec::default()
     }
 }
 
 /// A conflict means that another was faster.
-fn won(result: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
+pub(super) fn won(result: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
     match result {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),

@@ -5,11 +5,14 @@ mod authority;
 mod client_ca;
 mod clock;
 mod error;
+mod forwarding;
 mod guards;
 mod install;
 mod lease;
 mod log_key;
 mod numbers;
+mod readiness;
+mod sequencer_lease;
 mod witnesses;
 
 use std::net::SocketAddr;
@@ -33,11 +36,14 @@ use crate::controllers::{
     keep_checkpoints, sweep, watchdog,
 };
 use crate::ledger::{Checkpoint, Head, LogTrust};
-use crate::store::{Clock, ConfigMapStore, Health, Ledger, Sequencer, StoreEvent, WriterSource, follow, keep_floods};
+use crate::store::{
+    self, Clock, ConfigMapStore, Health, Ledger, Sequencer, StoreEvent, WriterSource, follow, keep_floods,
+};
 use crate::telemetry::{Metrics, Readiness, init_logging, probes};
-use crate::units::UnixSeconds;
 
+use forwarding::Forwarding;
 use numbers::numbers;
+use readiness::readiness;
 
 pub use args::{Arguments, Command, Common};
 pub use error::Error;
@@ -160,11 +166,25 @@ impl Base {
         }));
     }
 
+    /// Starts to hand proposals to the replica that appends for all; with a place this one may be it.
+    async fn forward(
+        &self,
+        options: &Common,
+        place: Option<forwarding::Place>,
+        ledger: Ledger,
+    ) -> Result<(Forwarding, Ledger), Error> {
+        let identity = identity(&options.replica)?;
+        let (cluster_uid, genesis) = (self.cluster_uid.clone(), options.genesis);
+        let common = store::Common { cluster_uid, genesis, clock: self.clock.clone() };
+        Forwarding::start(self.client.clone(), identity, place, ledger, common).await
+    }
+
     /// Serves probes and metrics.
     async fn serve_probes(&self, address: SocketAddr, ready: Readiness, ledger: Ledger) -> Result<(), Error> {
         let (metrics, clock) = (self.metrics.clone(), self.clock.clone());
         let exposition = Arc::new(move || {
             metrics.take_ledger(numbers(&ledger, clock().into()));
+            metrics.take_forwards(forwarding::numbers(&ledger));
             metrics.render().map_err(|e| e.to_string())
         });
         let io = |source| Error::Io { what: format!("the probes cannot listen on {address}"), source };
@@ -199,6 +219,12 @@ fn seat_clients(config: Config) -> SeatClients {
     })
 }
 
+/// What a process calls itself in a Lease: a replica that is started again is another one.
+fn identity(replica: &str) -> Result<String, Error> {
+    let nonce = crate::units::hex(clock::random_bytes()?.get(..4).unwrap_or_default());
+    Ok(format!("{replica}-{nonce}"))
+}
+
 /// Who Events say that they come from.
 fn reporter(replica: &str) -> Reporter {
     Reporter { controller: CONTROLLER_ACCOUNT.to_owned(), instance: Some(replica.to_owned()) }
@@ -229,7 +255,7 @@ async fn ended(mut alive: watch::Receiver<bool>) {
 }
 
 async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
-    let args::Webhook { common, listen, names, client_ca, client_name, drain } = options;
+    let args::Webhook { common, listen, names, client_ca, client_name, peer_listen, peer_ip, drain } = options;
     let base = Base::start(&common).await?;
     let door = client_ca.map(|path| client_ca::open(path, client_name)).transpose()?;
     let key = log_key::wait_for(&base.client, &base.origin).await?;
@@ -237,6 +263,8 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     let held = witnesses.hold(&key.signer.verifier()).await;
     let Started { ledger, alive, alarms, trust } = base.start_ledger(&common, key, held)?;
     base.start_auditor(&common, (ledger.clone(), alarms, trust.clone()), None);
+    let place = peer_listen.zip(peer_ip).map(|(listen, ip)| forwarding::Place { listen, ip });
+    let (mut forwarding, ledger) = base.forward(&common, place, ledger).await?;
     let workloads = WorkloadCache::start(&base.client);
     let snapshot = Arc::new(Snapshot::new(workloads, base.cluster_uid.clone(), common.genesis, base.clock.clone()));
     let leaf = authority::first_leaf(&base.client, &names, &base.clock).await?;
@@ -268,40 +296,15 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     // Not ready first, and only then no new connections: endpoints take a moment to forget us.
     tracing::info!("stopping");
     draining.send_replace(true);
+    forwarding.leave().await;
     tokio::time::sleep(Duration::from_secs(drain)).await;
     server.stop().await;
+    forwarding.stop().await;
     // Nobody asks any more: what was only counted is written down, as long as the ledger answers at all.
     match tokio::time::timeout(LAST_WORDS, ledger.flush_floods()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "refusals that were only counted are lost"),
         Err(_) => tracing::error!("refusals that were only counted are lost: the ledger does not answer"),
-    }
-    Ok(())
-}
-
-fn readiness(
-    ledger: Ledger,
-    snapshot: Arc<Snapshot>,
-    leaf_ends: watch::Receiver<UnixSeconds>,
-    draining: watch::Receiver<bool>,
-    clock: Clock,
-) -> Readiness {
-    Arc::new(move || {
-        ledger_ready(&ledger)?;
-        serving(clock().into(), *leaf_ends.borrow(), *draining.borrow(), snapshot.is_fresh())
-    })
-}
-
-/// Whether reviews can be answered, as far as it is not the ledger's matter.
-fn serving(now: UnixSeconds, leaf_ends: UnixSeconds, draining: bool, fresh: bool) -> Result<(), String> {
-    if draining {
-        return Err("this replica is stopping".to_owned());
-    }
-    if now >= leaf_ends {
-        return Err(format!("the serving certificate ended at {leaf_ends}"));
-    }
-    if !fresh {
-        return Err("the view of the workloads is not complete".to_owned());
     }
     Ok(())
 }
@@ -313,11 +316,10 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     let witnesses = witnesses::Named::by(&options.witnessing)?;
     let held = witnesses.surely_hold(&key.signer.verifier()).await?;
     let Started { ledger, alive, alarms, trust } = base.start_ledger(&options, key, held)?;
+    let (_forwarding, ledger) = base.forward(&options, None, ledger).await?;
     let probed = ledger.clone();
     base.serve_probes(options.probes, Arc::new(move || ledger_ready(&probed)), ledger.clone()).await?;
-    let nonce = crate::units::hex(clock::random_bytes()?.get(..4).unwrap_or_default());
-    let identity = format!("{}-{nonce}", options.replica);
-    let leadership = lease::Leadership::new(base.client.clone(), identity, base.clock.clone());
+    let leadership = lease::Leadership::new(base.client.clone(), identity(&options.replica)?, base.clock.clone());
     tokio::select! {
         () = leadership.acquire() => {}
         result = asked_to_end() => return result,
@@ -363,25 +365,4 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     let _ = controllers.await;
     leadership.release().await;
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_replica_with_an_expired_certificate_is_not_ready() {
-        let at = UnixSeconds::new;
-        let check = |now, ends, draining, fresh, expected: Option<&str>| {
-            let found = serving(at(now), at(ends), draining, fresh);
-            assert_eq!(
-                found.as_ref().err().map(|why| why.contains(expected.unwrap_or("never"))),
-                expected.map(|_| true)
-            );
-        };
-        check(9, 10, false, true, None);
-        check(10, 10, false, true, Some("certificate ended at 1970-01-01T00:00:10Z"));
-        check(9, 10, true, true, Some("stopping"));
-        check(9, 10, false, false, Some("not complete"));
-    }
 }

@@ -11,13 +11,14 @@ use crate::ledger::{Folded, Head, MAX_BLOCK_ENTRIES};
 use crate::units::{Digest, LogIndex};
 
 use super::folding::Refusals;
+use super::forward::{Class, ForwardStats, Forwarder};
 
 /// Proposals that wait at most. Whoever finds the queue full waits in it.
 const QUEUE: usize = 4 * MAX_BLOCK_ENTRIES;
 /// Refusals that wait at most. What finds this queue full is folded.
 const REFUSALS_QUEUE: usize = MAX_BLOCK_ENTRIES;
-/// Places of a block that other proposals leave to refusals, so that these come slowly, but come.
-const REFUSALS_SHARE: usize = MAX_BLOCK_ENTRIES / 16;
+/// The part of a block's places that other proposals leave to refusals, so that these come slowly, but come.
+const REFUSALS_SHARE: usize = 16;
 
 /// Whether decisions can be made on this ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +145,7 @@ pub struct Ledger {
     pub(super) refusals: Arc<Refusals>,
     view: watch::Receiver<Arc<View>>,
     pub(super) stats: Arc<Stats>,
+    forwarder: Option<Forwarder>,
 }
 
 /// A handle, and what the sequencer has of it: where it shows what it knows, and where proposals come from.
@@ -151,16 +153,41 @@ pub(super) fn connect(view: View) -> (watch::Sender<Arc<View>>, Ledger, Sequence
     let (sender, view) = watch::channel(Arc::new(view));
     let (submissions, inbox) = mpsc::channel(QUEUE);
     let (queue_of_refusals, refusals) = mpsc::channel(REFUSALS_QUEUE);
-    let ledger = Ledger { submissions, queue_of_refusals, refusals: Arc::default(), view, stats: Arc::default() };
+    let (folding, stats, forwarder) = (Arc::default(), Arc::default(), None);
+    let ledger = Ledger { submissions, queue_of_refusals, refusals: folding, view, stats, forwarder };
     (sender, ledger, SequencerInput { submissions: inbox, refusals })
 }
 
 impl Ledger {
-    /// Judges a proposal and records what it leads to; returns when that is durable.
+    /// A handle that asks the sequencer of all replicas first, where there is one.
+    #[must_use]
+    pub fn forwarding(self, forwarder: Forwarder) -> Self {
+        Self { forwarder: Some(forwarder), ..self }
+    }
+
+    /// Judges a proposal and records what it leads to, here or at the sequencer; returns when that is durable.
     ///
     /// # Errors
     /// [`AppendError`]: nothing was recorded, as far as this process knows.
     pub async fn append(&self, proposal: Proposal, facts: Facts) -> Result<Committed, AppendError> {
+        match self.forward(Class::First, &proposal, &facts).await {
+            Some(result) => result,
+            None => self.append_here(proposal, facts).await,
+        }
+    }
+
+    /// What the sequencer of all replicas makes of it; `None` when it is to be appended here.
+    async fn forward(
+        &self,
+        class: Class,
+        proposal: &Proposal,
+        facts: &Facts,
+    ) -> Option<Result<Committed, AppendError>> {
+        self.forwarder.as_ref()?.ask(class, proposal, facts, self.view.clone()).await
+    }
+
+    /// [`Ledger::append`] by this process alone.
+    pub(super) async fn append_here(&self, proposal: Proposal, facts: Facts) -> Result<Committed, AppendError> {
         let (answer, receiver) = oneshot::channel();
         let submission = Submission { proposal, facts, answer };
         self.submissions.send(submission).await.map_err(|_| AppendError::Stopped)?;
@@ -172,6 +199,18 @@ impl Ledger {
     /// # Errors
     /// Those of [`Ledger::append`].
     pub(super) async fn append_if_idle(
+        &self,
+        proposal: Proposal,
+        facts: Facts,
+    ) -> Option<Result<Committed, AppendError>> {
+        match self.forward(Class::Refusal, &proposal, &facts).await {
+            Some(result) => Some(result),
+            None => self.append_here_if_idle(proposal, facts).await,
+        }
+    }
+
+    /// [`Ledger::append_if_idle`] by this process alone.
+    pub(super) async fn append_here_if_idle(
         &self,
         proposal: Proposal,
         facts: Facts,
@@ -194,6 +233,12 @@ impl Ledger {
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()
+    }
+
+    /// What became of forwarded proposals; `None` for a handle that never forwards.
+    #[must_use]
+    pub fn forwards(&self) -> Option<&ForwardStats> {
+        self.forwarder.as_ref().map(Forwarder::stats)
     }
 
     /// Numbers for metrics.
@@ -220,19 +265,21 @@ impl SequencerInput {
     }
 
     /// Group commit: whatever came while the last block was on its way goes into this one. Refusals come last, in the places
-    /// that are left, and in few that always are.
-    pub(super) fn gather(&mut self, first: Submission) -> VecDeque<Submission> {
+    /// that are left, and in few that always are. No more than the next block has `room` for: it ends at a multiple of 256,
+    /// and a rest would make two blocks of every full one after it.
+    pub(super) fn gather(&mut self, first: Submission, room: usize) -> VecDeque<Submission> {
         let mut waiting = VecDeque::from([first]);
-        while waiting.len() < MAX_BLOCK_ENTRIES - REFUSALS_SHARE
-            && let Ok(more) = self.submissions.try_recv()
-        {
-            waiting.push_back(more);
-        }
-        while waiting.len() < MAX_BLOCK_ENTRIES
-            && let Ok(more) = self.refusals.try_recv()
-        {
-            waiting.push_back(more);
-        }
+        let mut fill = |queue: &mut mpsc::Receiver<Submission>, most: usize| {
+            while waiting.len() < most
+                && let Ok(more) = queue.try_recv()
+            {
+                waiting.push_back(more);
+            }
+        };
+        fill(&mut self.submissions, room - room / REFUSALS_SHARE);
+        fill(&mut self.refusals, room);
+        // What refusals leave is not left empty.
+        fill(&mut self.submissions, room);
         waiting
     }
 }

@@ -16,6 +16,8 @@ mod folding;
 #[cfg(feature = "client")]
 mod follow;
 #[cfg(feature = "client")]
+mod forward;
+#[cfg(feature = "client")]
 mod handle;
 #[cfg(feature = "client")]
 mod sequencer;
@@ -29,6 +31,8 @@ pub use flood::{check_flood, refusal_leaf};
 pub use folding::keep_floods;
 #[cfg(feature = "client")]
 pub use follow::{StoreEvent, follow};
+#[cfg(feature = "client")]
+pub use forward::{Common, Desk, ForwardStats, Forwarder, Link, Route};
 #[cfg(feature = "client")]
 pub use handle::{AppendError, Committed, Confirmed, Health, Kept, Ledger, SequencerInput, Stats, View};
 pub use replay::{Recorded, ReplayError, encode, read_entries, replay};

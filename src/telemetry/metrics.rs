@@ -15,6 +15,7 @@ use crate::units::{Seconds, UnixSeconds};
 use super::witness::WitnessResult;
 
 use super::audit::{AuditMetrics, AuditResult};
+use super::forwards::{ForwardNumbers, Forwards};
 
 /// Seconds; the webhook's budget is one.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 0.8, 3.0];
@@ -43,6 +44,7 @@ pub struct Metrics {
     ledger_entries: IntGauge,
     ledger_whole: IntGauge,
     ledger_written: IntCounterVec,
+    forwards: Forwards,
     unwritten: IntGauge,
     audits: AuditMetrics,
 }
@@ -194,6 +196,7 @@ impl Metrics {
                 "1 when the ledger is read and nothing of it was deleted or changed.",
             )?,
             audits: AuditMetrics::try_new(&registry)?,
+            forwards: Forwards::try_new(&registry)?,
             registry: registry.clone(),
         };
         metrics.start_at_zero();
@@ -316,6 +319,11 @@ impl Metrics {
         }
     }
 
+    /// Takes the numbers of forwarded proposals over, right before a scrape.
+    pub fn take_forwards(&self, numbers: ForwardNumbers) {
+        self.forwards.take(numbers);
+    }
+
     /// The exposition in Prometheus' text format.
     ///
     /// # Errors
@@ -362,8 +370,14 @@ mod tests {
         metrics.decided(GovernedKind::ControlCommand, Reason::Unsigned, Duration::from_millis(3));
         metrics.take_ledger(LedgerNumbers { size: 7, whole: true, entries: 4, ..LedgerNumbers::default() });
         metrics.take_ledger(LedgerNumbers { size: 9, whole: true, entries: 6, ..LedgerNumbers::default() });
+        metrics.take_forwards(ForwardNumbers { recorded: 5, waiting: 2, ..ForwardNumbers::default() });
+        metrics.take_forwards(ForwardNumbers { recorded: 8, late: 1, ..ForwardNumbers::default() });
         let text = metrics.render().expect("text");
         for line in [
+            r#"miax_ledger_forwards_total{result="recorded"} 8"#,
+            r#"miax_ledger_forwards_total{result="late"} 1"#,
+            r#"miax_ledger_forwards_total{result="declined"} 0"#,
+            "miax_ledger_forwards_waiting 0",
             r#"miax_admission_decisions_total{decision="deny",kind="ControlCommand",reason="Unsigned"} 1"#,
             r#"miax_admission_decisions_total{decision="allow",kind="Manifest",reason="QuorumComplete"} 0"#,
             r#"miax_ledger_appends_total{what="entries"} 6"#,

@@ -3,12 +3,14 @@
 //! Must not: know the meaning of what it counts, or let a name, namespace or message become a label.
 
 mod audit;
+mod forwards;
 mod logging;
 mod metrics;
 mod probes;
 mod witness;
 
 pub use audit::AuditResult;
+pub use forwards::ForwardNumbers;
 pub use logging::init_logging;
 pub use metrics::{LedgerNumbers, Metrics, MetricsError};
 pub use probes::{Readiness, probes};

@@ -176,7 +176,7 @@ impl Text<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::canonical::canonical_json;
+    use super::super::canonical::canonical_json_slowly;
     use super::*;
     use proptest::prelude::*;
     use serde_json::Value;
@@ -184,7 +184,7 @@ mod tests {
     /// What the scanner must agree with: read it, write it, compare.
     fn is_what_would_be_written(bytes: &[u8]) -> bool {
         let value: Option<Value> = serde_json::from_slice(bytes).ok();
-        value.and_then(|v| canonical_json(&v).ok()).is_some_and(|written| written.as_slice() == bytes)
+        value.and_then(|v| canonical_json_slowly(&v).ok()).is_some_and(|written| written.as_slice() == bytes)
     }
 
     #[track_caller]
@@ -267,7 +267,7 @@ mod tests {
         #[test]
         fn it_agrees_with_the_writer_on_texts_and_keys(texts in proptest::collection::vec("[\\x00-\\x20a\"\\\\é€\u{e000}\u{10400}]{0,4}", 0..5)) {
             let object: Value = texts.iter().map(|t| (t.clone(), Value::from(t.as_str()))).collect::<serde_json::Map<_, _>>().into();
-            let canonical = canonical_json(&object).expect("canonical").into_vec();
+            let canonical = canonical_json_slowly(&object).expect("canonical").into_vec();
             prop_assert!(is_canonical(&canonical));
             let plain = serde_json::to_vec(&object).expect("json");
             prop_assert_eq!(is_canonical(&plain), is_what_would_be_written(&plain));

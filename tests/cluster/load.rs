@@ -37,7 +37,7 @@ fn pump(mut from: TcpStream, mut to: TcpStream) {
 }
 
 /// Submits many unsigned commands at once; each must be refused as unsigned. Gives how many.
-fn flood(stage: &Stage, prefix: &str, threads: usize, each: usize) -> usize {
+pub(crate) fn flood(stage: &Stage, prefix: &str, threads: usize, each: usize) -> usize {
     let file = draft(stage, prefix, &scale("3"));
     let text = std::fs::read_to_string(stage.file(&file)).expect("reads");
     std::thread::scope(|scope| {
@@ -59,7 +59,7 @@ fn flood(stage: &Stage, prefix: &str, threads: usize, each: usize) -> usize {
     threads * each
 }
 
-fn decisions(stage: &Stage, prefix: &str) -> Vec<String> {
+pub(crate) fn decisions(stage: &Stage, prefix: &str) -> Vec<String> {
     let named = |e: &serde_json::Value| e["object"]["name"].as_str().map(str::to_owned);
     let all = entries(stage);
     let of = all.iter().filter(|e| e["kind"] == "decision").filter_map(named);

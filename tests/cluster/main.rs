@@ -10,6 +10,7 @@ mod coverage;
 mod door;
 mod events;
 mod faults;
+mod forwarding;
 mod gate;
 mod gitops;
 mod guards;

@@ -130,6 +130,30 @@ fn both_roles_get_the_policy_for_witnesses() {
 }
 
 #[test]
+fn replicas_reach_each_other_and_only_webhooks_take_proposals() {
+    let objects = rendered(&[]);
+    for deployment in objects.iter().filter(|o| o["kind"] == "Deployment") {
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let variables = container["env"].as_array().expect("variables");
+        let variable = |name: &str| variables.iter().find(|v| v["name"] == name);
+        let is_webhook = container["args"][0] == "webhook";
+        let listen = variable("MIAX_PEER_LISTEN").map(|v| v["value"].clone());
+        assert_eq!(listen, is_webhook.then(|| "0.0.0.0:9444".into()));
+        let ip = variable("MIAX_PEER_IP").map(|v| v["valueFrom"]["fieldRef"]["fieldPath"].clone());
+        assert_eq!(ip, is_webhook.then(|| "status.podIP".into()));
+        assert_eq!(container["ports"].to_string().contains("9444"), is_webhook);
+    }
+    let policy = objects.iter().find(|o| o["kind"] == "NetworkPolicy").expect("a policy");
+    let ours = serde_json::json!([{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "miax"}}}]);
+    for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
+        let rules = policy["spec"][direction].as_array().expect("rules");
+        let of: Vec<_> = rules.iter().filter(|r| r["ports"].to_string().contains("9444")).collect();
+        assert_eq!(of.len(), 1, "{direction}");
+        assert_eq!(of[0][peers], ours, "{direction}: from our own pods and to them alone");
+    }
+}
+
+#[test]
 fn wrong_values_are_refused() {
     let check = |more: &[&str], part: &str| {
         let fixed = ["template", "miax", "charts/miax", "--namespace", "miax-system"];

@@ -63,6 +63,10 @@ containers:
     args: [{{ .role }}]
     env:
       - {name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+      {{- if eq .role "webhook" }}
+      - {name: MIAX_PEER_LISTEN, value: "0.0.0.0:9444"}
+      - {name: MIAX_PEER_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+      {{- end }}
       - {name: MIAX_OWNER, value: {{ .root.Values.owner | quote }}}
       - {name: MIAX_AUDIT_PERIOD, value: {{ .root.Values.auditPeriod | quote }}}
       - {name: MIAX_LOG, value: {{ .root.Values.log | quote }}}
@@ -93,6 +97,7 @@ containers:
       - {name: probes, containerPort: 8080}
       {{- if eq .role "webhook" }}
       - {name: reviews, containerPort: 9443}
+      - {name: peers, containerPort: 9444}
       {{- end }}
     startupProbe: {httpGet: {path: /livez, port: probes}, periodSeconds: 1, failureThreshold: 60}
     livenessProbe: {httpGet: {path: /livez, port: probes}}

@@ -20,6 +20,7 @@ use super::decision::Decision;
 use super::event::{DecisionEvent, DocumentEvent, EffectBeginEvent, EffectUndoneEvent, Event, ObjectRef, StoredEvent};
 use super::facts::TargetFact;
 use super::proposal::{Effect, Outcome, Reply};
+use super::request::Request;
 
 pub use charters::Emergency;
 pub use command::CommandState;
@@ -290,6 +291,17 @@ impl State {
     /// The index and judgement of a refusal that this one only repeats.
     pub(super) fn repeated(&self, refusal: &DecisionEvent) -> Option<(LogIndex, Decision)> {
         self.refusals.repeated(refusal)
+    }
+
+    /// The index and judgement of this request, when its entry is at `since` or later. Whoever asked when the ledger ended at
+    /// `since` may answer with it: the judgement was made after the question. Older ones are judged again, see `judged`.
+    #[must_use]
+    pub fn decided_since(&self, request: &Request, since: LogIndex) -> Option<(LogIndex, Decision)> {
+        let (index, event) = self.judged.get(request.uid.as_str())?;
+        let DecisionEvent { inputs, operation, object, .. } = event.as_ref();
+        let asked = ObjectRef::new(request.kind, &request.namespace, &request.name);
+        let same = (*operation, object, *inputs) == (request.operation, &asked, request.inputs());
+        (same && *index >= since).then(|| (*index, decision_of(event)))
     }
 
     /// Whether the command was used: from `effect.begin` on.

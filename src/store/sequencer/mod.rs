@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::constitution::{Event, KeyEvent, State};
-use crate::ledger::{BlockError, BlockParts, Checkpoint, Entry, Head, MAX_BLOCK_ENTRIES, Writer, boundary_room};
+use crate::ledger::{BlockError, BlockParts, Checkpoint, Entry, Head, Writer, boundary_room};
 use crate::trust::{NoteSigner, sha256};
 use crate::units::{BlockNumber, Digest, LogIndex, UnixMillis, hex};
 
@@ -161,7 +161,7 @@ impl<S: BlockStore> Sequencer<S> {
                 Some(event) = events.recv() => self.observe(event),
                 first = input.next() => {
                     let Some(first) = first else { return };
-                    let waiting = input.gather(first);
+                    let waiting = input.gather(first, boundary_room(self.head.next_index()));
                     self.commit(waiting, &mut events).await;
                 }
             }
@@ -224,6 +224,7 @@ impl<S: BlockStore> Sequencer<S> {
         let mut draft = Draft::default();
         let mut state = self.state.clone();
         let mut next = self.head.next_index();
+        let room = boundary_room(next);
         let known = self.head.clone();
         let writer = self.writer(now)?;
         let name = writer.name().to_owned();
@@ -234,7 +235,7 @@ impl<S: BlockStore> Sequencer<S> {
         }
         let mut size = 0;
         while size < RAW_LIMIT
-            && draft.bytes.len() < MAX_BLOCK_ENTRIES
+            && draft.bytes.len() < room
             && let Some(submission) = waiting.pop_front()
         {
             // Whoever asked has given up and answered without us; recording it would be a decision that nobody made.
@@ -249,7 +250,7 @@ impl<S: BlockStore> Sequencer<S> {
                 }
             };
             let kept = if outcome.events.is_empty() { Kept::Nowhere } else { Kept::Entry(next) };
-            let before = (draft.bytes.len(), state.clone(), next);
+            let before = (draft.bytes.len(), next);
             let pushed = outcome.events.into_iter().try_for_each(|event| {
                 let bytes = encode(&event, now, &name).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
                 size += bytes.len();
@@ -257,7 +258,9 @@ impl<S: BlockStore> Sequencer<S> {
             });
             if let Err(error) = pushed {
                 draft.truncate(before.0);
-                (state, next) = (before.1, before.2);
+                next = before.1;
+                // Rare, so that no copy of State is kept for it: a copy makes every change after it copy what it touches.
+                state = self.state_with(&draft)?;
                 let _ = submission.answer.send(Err(error));
                 continue;
             }
@@ -270,6 +273,15 @@ impl<S: BlockStore> Sequencer<S> {
             draft.answers.iter_mut().for_each(|(needed, _, _)| *needed = 0);
         }
         Ok(draft)
+    }
+
+    /// State as the draft leads to it.
+    fn state_with(&self, draft: &Draft) -> Result<State, AppendError> {
+        let mut state = self.state.clone();
+        let indices = (self.head.next_index().0..).map(LogIndex);
+        let mut applied = indices.zip(&draft.events).map(|(index, event)| state.apply(index, event));
+        applied.try_for_each(|a| a).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
+        Ok(state)
     }
 
     /// Makes the draft durable, block by block, and gives the answers. Stops without an error when another writer was
