@@ -73,12 +73,14 @@ pub(crate) fn proposal(number: u64) -> (Proposal, Facts) {
 }
 
 /// Sends at a fixed rate, whether or not answers come back: an open loop, as an API server is.
-async fn latencies(ledger: &Ledger, rate: u64, first: u64) -> Vec<Duration> {
+///
+/// One after the other at each replica, as a Service balances them.
+pub(crate) async fn latencies(replicas: &[Ledger], rate: u64, first: u64) -> Vec<Duration> {
     let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / rate));
     let mut tasks = Vec::new();
-    for number in 0..rate * SECONDS {
+    for (number, replica) in (0..rate * SECONDS).zip(replicas.iter().cycle()) {
         ticks.tick().await;
-        let ledger = ledger.clone();
+        let ledger = replica.clone();
         tasks.push(tokio::spawn(async move {
             let (proposal, facts) = proposal(first + number);
             let started = now();
@@ -138,7 +140,7 @@ pub(crate) fn rows() -> Vec<Row> {
         let ledger = ledger(client(&plane).await, "bench").await;
         let mut first = 0;
         for rate in [100, 1000] {
-            let mut times = latencies(&ledger, rate, first).await;
+            let mut times = latencies(std::slice::from_ref(&ledger), rate, first).await;
             first += 1_000_000;
             let (middle, high) = (percentile(&mut times, 50), percentile(&mut times, 99));
             let what = format!("added by the ledger append at {rate} decisions/s");

@@ -12,8 +12,8 @@ use miax_cluster::ControlPlane;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::append::{SECONDS, client, ledger, proposal};
-use crate::{Row, millis, now, percentile};
+use crate::append::{SECONDS, client, latencies, ledger, proposal};
+use crate::{Row, millis, percentile};
 
 const RATE: u64 = 1000;
 
@@ -61,22 +61,7 @@ async fn forwarding(from: Ledger, to: &Ledger) -> Ledger {
 async fn measure(replicas: &[Ledger; 2], first: u64) -> Measured {
     let conflicts = || replicas.iter().map(|r| r.stats().conflicts.load(Ordering::Relaxed)).sum::<u64>();
     let before = conflicts();
-    let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / RATE));
-    let mut tasks = Vec::new();
-    for (number, replica) in (0..RATE * SECONDS).zip(replicas.iter().cycle()) {
-        ticks.tick().await;
-        let ledger = replica.clone();
-        tasks.push(tokio::spawn(async move {
-            let (proposal, facts) = proposal(first + number);
-            let started = now();
-            ledger.append(proposal, facts).await.expect("appended");
-            started.elapsed()
-        }));
-    }
-    let mut times = Vec::new();
-    for task in tasks {
-        times.push(task.await.expect("ends"));
-    }
+    let times = latencies(replicas, RATE, first).await;
     let lost = u32::try_from(conflicts() - before).unwrap_or(u32::MAX);
     let seconds = u32::try_from(SECONDS).unwrap_or(u32::MAX);
     let fallbacks = replicas.iter().filter_map(Ledger::forwards).map(|f| {

@@ -291,15 +291,7 @@ impl Head {
         if header.previous != self.previous {
             return Err(ChainError::Previous);
         }
-        let mut range = self.range.clone();
-        leaves.iter().for_each(|l| range.append(*l));
-        if range.root() != header.root || range.size() != header.size {
-            return Err(ChainError::Root);
-        }
-        if range.to_bytes() != parts.edge {
-            return Err(ChainError::Edge);
-        }
-        self.range = range;
+        self.range = grown(&self.range, &leaves, header, &parts.edge)?;
         self.previous = block.digest;
         self.next = BlockNumber(self.next.0 + 1);
         if let Some((name, key, end)) = introduced {
@@ -345,4 +337,22 @@ pub(super) fn read_introduction(entry: &[u8], trust: &LogTrust) -> Result<Option
         return Err(wrong(&"the log's key vouches for another one"));
     }
     Ok(Some((name.to_owned(), key, not_after)))
+}
+
+/// The tree with the leaves of a block, if header and edge of the block say the same.
+pub(super) fn grown(
+    range: &CompactRange,
+    leaves: &[Digest],
+    header: &Header,
+    edge: &[u8],
+) -> Result<CompactRange, ChainError> {
+    let mut range = range.clone();
+    leaves.iter().for_each(|leaf| range.append(*leaf));
+    if range.root() != header.root || range.size() != header.size {
+        return Err(ChainError::Root);
+    }
+    if range.to_bytes() != edge {
+        return Err(ChainError::Edge);
+    }
+    Ok(range)
 }

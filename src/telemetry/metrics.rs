@@ -329,9 +329,7 @@ impl Metrics {
     /// # Errors
     /// [`MetricsError`] when the encoder fails.
     pub fn render(&self) -> Result<String, MetricsError> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        exposition(&self.registry)
     }
 
     /// Name, type and help of every metric, for the reference page.
@@ -339,6 +337,13 @@ impl Metrics {
     pub fn catalogue(&self) -> Vec<(String, String, String)> {
         catalogue(&self.registry)
     }
+}
+
+/// What a registry holds, in Prometheus' text format.
+pub(super) fn exposition(registry: &Registry) -> Result<String, MetricsError> {
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Name, type and help of every metric of a registry.

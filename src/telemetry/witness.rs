@@ -1,11 +1,11 @@
 //! Metrics of a witness server, which serves other people's logs, so that no origin becomes a label; and what a log counts of
 //! the answers of its witnesses.
 
-use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder, opts};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry, opts};
 
 use crate::units::UnixSeconds;
 
-use super::metrics::{MetricsError, catalogue};
+use super::metrics::{MetricsError, catalogue, exposition};
 
 /// Every status code that a witness answers with.
 const CODES: [u16; 10] = [200, 400, 403, 404, 408, 409, 413, 422, 500, 503];
@@ -107,9 +107,7 @@ impl WitnessMetrics {
     /// # Errors
     /// [`MetricsError`] when the encoder fails.
     pub fn render(&self) -> Result<String, MetricsError> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        exposition(&self.registry)
     }
 
     /// Name, type and help of every metric, for the reference page.

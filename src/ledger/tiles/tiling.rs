@@ -4,7 +4,7 @@
 use crate::units::{BlockNumber, Digest, LogIndex};
 
 use super::super::block::{Block, BlockParts, block_name};
-use super::super::chain::{ChainError, Head};
+use super::super::chain::{ChainError, Head, grown};
 use super::super::checkpoint::SignedCheckpoint;
 use super::super::tree::CompactRange;
 use super::blocks::{read_blocks, write_block};
@@ -123,15 +123,7 @@ impl Tiling {
         if header.previous != self.previous.unwrap_or(Digest([0; 32])) {
             return Err(ChainError::Previous);
         }
-        let mut range = self.range.clone();
-        leaves.iter().for_each(|l| range.append(*l));
-        if range.root() != header.root || range.size() != header.size {
-            return Err(ChainError::Root);
-        }
-        if range.to_bytes() != parts.edge {
-            return Err(ChainError::Edge);
-        }
-        Ok(range)
+        grown(&self.range, leaves, header, &parts.edge)
     }
 
     /// Adds a hash to a level; what is whole goes out, and its root to the next level. `count` is the number of hashes of
