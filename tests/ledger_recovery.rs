@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use miax::api::GovernedKind;
 use miax::constitution::{Event, Facts, ObjectRef, Proposal, RecoverEvent, State, StoredEvent, TargetFact};
-use miax::ledger::{BlockParts, ClockWatch, Head, Header, LogTrust, Writer, block_name};
+use miax::ledger::{BlockParts, Checkpoint, ClockWatch, Head, Header, LogTrust, Writer, block_name};
 use miax::store::{
     AppendError, BlockStore, CreateError, Health, Ledger, ReadError, Sequencer, StoreEvent, WriterSource, replay,
 };
@@ -21,6 +21,10 @@ const ORIGIN: &str = "miax.dev/ecm/test/0";
 struct MemoryStore(Arc<Mutex<BTreeMap<u64, BlockParts>>>);
 
 impl MemoryStore {
+    fn holding(blocks: &[BlockParts]) -> Self {
+        Self(Arc::new(Mutex::new((0..).zip(blocks.iter().cloned()).collect())))
+    }
+
     fn blocks(&self) -> Vec<BlockParts> {
         self.0.lock().expect("lock").values().cloned().collect()
     }
@@ -71,7 +75,16 @@ struct Replica {
 
 impl Replica {
     async fn new() -> Self {
-        let store = MemoryStore::default();
+        let replica = Self::begin(MemoryStore::default(), None).await;
+        replica.becomes(|health| *health == Health::Whole).await;
+        for name in ["one", "two", "three"] {
+            replica.append(name).await.expect("appended");
+        }
+        replica
+    }
+
+    /// One that starts on what lies in the store, and knows what somebody vouches for.
+    async fn begin(store: MemoryStore, promised: Option<Checkpoint>) -> Self {
         let counter = std::sync::atomic::AtomicU64::new(0);
         let seed =
             Arc::new(move || sha256(&counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_be_bytes()).0);
@@ -79,16 +92,16 @@ impl Replica {
         let time = Arc::new(std::sync::atomic::AtomicU64::new(1_000_000));
         let read = time.clone();
         let clock = Arc::new(move || UnixMillis(read.load(std::sync::atomic::Ordering::Relaxed)));
-        let (sequencer, ledger, input) = Sequencer::new(store.clone(), Head::genesis(trust()), None, writers, clock);
+        let (sequencer, ledger, input) =
+            Sequencer::new(store.clone(), Head::genesis(trust()), promised, writers, clock);
         let (events, inbox) = mpsc::channel(64);
         tokio::spawn(sequencer.run(input, inbox));
         let replica = Self { clock: time, store, ledger, events };
         replica.sees(StoreEvent::ListBegins).await;
-        replica.sees(StoreEvent::ListEnds).await;
-        replica.becomes(|health| *health == Health::Whole).await;
-        for name in ["one", "two", "three"] {
-            replica.append(name).await.expect("appended");
+        for (number, parts) in (0..).map(BlockNumber).zip(replica.store.blocks()) {
+            replica.sees(StoreEvent::Seen(block_name(0, number), number, Ok(parts))).await;
         }
+        replica.sees(StoreEvent::ListEnds).await;
         replica
     }
 
@@ -164,6 +177,25 @@ async fn an_audit_helps_only_when_everything_is_as_it_was() {
     replica.sees(StoreEvent::AuditFailed("`x`: the seal is wrong".to_owned())).await;
     assert!(is_broken(&replica.ends(whole.clone()).await, "was deleted"), "another audit found something");
     assert_eq!(replica.audited(whole).await, Health::Whole);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_audit_of_the_store_does_not_outweigh_what_somebody_vouches_for() {
+    let before = Replica::new().await;
+    let (whole, head) = (before.store.blocks(), before.ledger.view().head.clone());
+    let promised = Checkpoint { origin: ORIGIN.into(), size: head.next_index().0, root: head.root() };
+    let broken = |health: &Health| matches!(health, Health::Broken(_));
+
+    let cut: Vec<BlockParts> = whole.iter().take(2).cloned().collect();
+    let replica = Replica::begin(MemoryStore::holding(&cut), Some(promised.clone())).await;
+    replica.becomes(broken).await;
+    assert!(is_broken(&replica.audited(cut).await, "vouches for 4 entries, but only 3 are there"));
+    assert_eq!(replica.audited(whole.clone()).await, Health::Whole, "the end was put back");
+
+    let other = Checkpoint { root: sha256(b"another history"), ..promised };
+    let replica = Replica::begin(MemoryStore::holding(&whole), Some(other)).await;
+    replica.becomes(broken).await;
+    assert!(is_broken(&replica.audited(whole).await, "not those that the checkpoint vouches for"));
 }
 
 #[tokio::test(start_paused = true)]

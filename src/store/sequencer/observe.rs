@@ -56,8 +56,9 @@ impl<S: BlockStore> Sequencer<S> {
             let name = block_name(self.head.trust().epoch, number);
             return self.break_off(format!("`{name}` is gone"));
         }
-        // A restored etcd or a cut tail: an earlier run has vouched for more than there is.
-        if let Some(promised) = self.promised.take() {
+        // A restored etcd or a cut tail: somebody vouched for more than there is. It stays promised: only blocks that lead
+        // there keep it, and until then no audit can find the ledger whole, however right all is that is there.
+        if let Some(promised) = &self.promised {
             let (size, here) = (promised.size, self.head.next_index());
             return self.break_off(format!("the checkpoint vouches for {size} entries, but only {here} are there"));
         }
@@ -149,6 +150,8 @@ impl<S: BlockStore> Sequencer<S> {
         if let Some(promised) = self.promised.take_if(reached)
             && (promised.size, promised.root) != (self.head.next_index().0, self.head.root())
         {
+            // Another history, right by itself: an audit of the store cannot tell.
+            self.past_help = true;
             self.break_off(format!(
                 "the first {} entries are not those that the checkpoint vouches for",
                 promised.size
