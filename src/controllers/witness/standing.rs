@@ -34,12 +34,17 @@ impl Vouching {
         Self { policy, trust, known: Mutex::default() }
     }
 
-    /// Takes in what the cluster says about its log. What does not verify counts for nothing.
+    /// Takes in what the cluster says about its log. What does not verify counts for nothing: it neither stops anything nor takes
+    /// back what stopped it. A contradiction is taken back by an empty one alone.
     pub fn take_in(&self, anchor: &Anchor, now: UnixSeconds) {
         let LogTrust { origin, epoch: _, key } = &self.trust;
         let open = |note: &str| SignedCheckpoint::open(note, origin, key).ok().map(|s| s.checkpoint().clone());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.contradiction = open(&anchor.contradiction);
+        match (anchor.contradiction.as_str(), open(&anchor.contradiction)) {
+            ("", _) => known.contradiction = None,
+            (_, Some(shown)) => known.contradiction = Some(shown),
+            (_, None) => {}
+        }
         let reached = self.policy.quorum.reached(&anchor.witnessed, now).ok().flatten();
         if let (Some(checkpoint), Some(since)) = (open(&anchor.witnessed), reached) {
             known.lag.witnessed(checkpoint.size, since, now);
@@ -80,7 +85,8 @@ pub async fn follow_anchor(client: Client, vouching: Arc<Vouching>, ledger: Ledg
     loop {
         let now = clock().into();
         match read_anchor(client.clone()).await {
-            Ok(anchor) => vouching.take_in(&anchor.unwrap_or_default(), now),
+            Ok(Some(anchor)) => vouching.take_in(&anchor, now),
+            Ok(None) => tracing::warn!("the ConfigMap miax-checkpoint is gone; what was known before ages"),
             Err(error) => tracing::warn!(%error, "what the cluster says about its log cannot be read"),
         }
         // Also without requests the size is followed: age counts from the entry, not from the next question.
@@ -168,6 +174,12 @@ mod tests {
             known.take_in(&anchor, at(1000));
             let (reason, message) = known.doubt(5, at(1000)).expect("refused");
             assert!(reason == Reason::LedgerBroken && message.contains("9 entries"), "{message}");
+            anchor.contradiction = "x".into();
+            known.take_in(&anchor, at(1000));
+            assert!(known.doubt(5, at(1000)).is_some(), "what does not verify takes nothing back");
+            anchor.contradiction = String::new();
+            known.take_in(&anchor, at(1000));
+            assert_eq!(known.doubt(5, at(1000)), None, "the controllers took it back");
         }
     }
 }
