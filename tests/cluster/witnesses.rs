@@ -58,12 +58,17 @@ impl Circle {
         witnesses.chain(rest).collect()
     }
 
+    /// Starts one beside the cluster whose log it cosigns.
     fn start(&self, stage: &Stage, number: usize) -> Component {
+        self.start_at(stage, &anchor(stage.plane().kubectl(), "key"), number)
+    }
+
+    /// Starts one beside the cluster `home`, for the log of this key.
+    fn start_at(&self, home: &Stage, log: &str, number: usize) -> Component {
         let (port, listen) = (self.members[number].0, format!("127.0.0.1:{}", self.members[number].0));
-        let key = anchor(stage.plane().kubectl(), "key");
-        let arguments = [self.arguments(port), vec!["--listen".into(), listen, "--log".into(), key]].concat();
+        let arguments = [self.arguments(port), vec!["--listen".into(), listen, "--log".into(), log.into()]].concat();
         let program = env!("CARGO_BIN_EXE_miax").as_ref();
-        stage.plane().spawn(&format!("witness-{number}"), program, &arguments).expect("a witness starts")
+        home.plane().spawn(&format!("witness-{number}"), program, &arguments).expect("a witness starts")
     }
 
     fn quorum(&self, needed: usize) -> Quorum {
@@ -138,6 +143,43 @@ fn without_witnesses_nothing_is_allowed_until_they_are_back() {
         assert!(time[0]["until"].is_null() && time[1]["until"].is_string(), "{ended:?}");
         assert_eq!(time[0]["since"], time[1]["since"]);
     }
+}
+
+#[test]
+fn two_clusters_witness_each_other() {
+    let circles = [Circle::new::<1>(), Circle::new::<1>()];
+    let mut stages = circles.each_ref().map(|c| raise(ControlPlane::builder(), Vec::new(), c.flags(1, "warn", "15s")));
+    let keys = stages.each_ref().map(|stage| anchor(stage.plane().kubectl(), "key"));
+    assert_ne!(keys[0], keys[1], "two logs");
+    // What vouches for a cluster runs beside the other one.
+    let mut witness = circles[0].start_at(&stages[1], &keys[0], 0);
+    let _of_the_other = circles[1].start_at(&stages[0], &keys[1], 0);
+    for (stage, circle) in stages.iter_mut().zip(&circles) {
+        stage.reconfigure(circle.flags(1, "require", "15s")).expect("both start again");
+    }
+    let [first, second] = stages.map(with_workload);
+    for (stage, circle) in [(&first, &circles[0]), (&second, &circles[1])] {
+        assert!(eventually(|| witnessed_by(stage, circle, 1)).is_some(), "{}", stage.controller.log());
+        let file = approved(stage, "vouched", &scale("2"));
+        accepts(stage, &file);
+        wait_done(stage, "vouched");
+    }
+
+    // The second cluster is cut off from the first: only the one that lost its witness stops.
+    witness.kill();
+    let file = approved(&first, "alone", &scale("3"));
+    let refused = eventually_within(PATIENCE, || {
+        let output = first.plane().kubectl().ask(&["apply", "--dry-run=server", "-f", &first.file(&file)], "");
+        output.expect("kubectl runs").stderr.contains("Unwitnessed").then_some(())
+    });
+    assert!(refused.is_some(), "{}\n{}", first.controller.log(), first.webhook.log());
+    let other = approved(&second, "meanwhile", &scale("3"));
+    accepts(&second, &other);
+    wait_done(&second, "meanwhile");
+    let _back = circles[0].start_at(&second, &keys[0], 0);
+    let allowed = eventually_within(PATIENCE, || apply(&first, &file).ok.then_some(()));
+    assert!(allowed.is_some(), "{}\n{}", first.controller.log(), first.webhook.log());
+    wait_done(&first, "alone");
 }
 
 /// An administrator puts the ledger back to an older state, checkpoint and all.
