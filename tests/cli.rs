@@ -20,6 +20,8 @@ mod forks;
 mod ledger;
 #[path = "cli/packs.rs"]
 mod packs;
+#[path = "cli/payloads.rs"]
+mod payloads;
 #[path = "cli/reading.rs"]
 mod reading;
 #[path = "cli/replay.rs"]

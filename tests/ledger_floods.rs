@@ -143,7 +143,7 @@ async fn a_flood_is_counted_and_its_count_can_be_proven() {
     let mut places: Vec<Folded> = Vec::new();
     for number in 0..500 {
         let now = 10 + i64::try_from(number).expect("small");
-        let committed = ledger.decide(unsigned("eve", number), facts(now)).await.expect("answered");
+        let committed = ledger.decide(unsigned("eve", number), facts(now), None).await.expect("answered");
         match committed.kept {
             Kept::Entry(_) => assert!(places.is_empty(), "the first are written"),
             Kept::Folded(place) => places.push(place),
@@ -152,7 +152,10 @@ async fn a_flood_is_counted_and_its_count_can_be_proven() {
     }
     assert_eq!((store.refusals(), places.len()), (32, 468));
     // Somebody else is not counted with them.
-    assert!(matches!(ledger.decide(unsigned("ann", 0), facts(600)).await.expect("answered").kept, Kept::Entry(_)));
+    assert!(matches!(
+        ledger.decide(unsigned("ann", 0), facts(600), None).await.expect("answered").kept,
+        Kept::Entry(_)
+    ));
     tokio::time::advance(Duration::from_secs(2)).await;
     ledger.flush_floods().await.expect("written");
     let floods = store.floods();
@@ -171,11 +174,11 @@ async fn what_is_counted_outlives_a_store_that_is_full() {
     let store = SlowStore::new(1_000);
     let (ledger, _events) = process(&store).await;
     for number in 0..40 {
-        ledger.decide(unsigned("eve", number), facts(10)).await.expect("answered");
+        ledger.decide(unsigned("eve", number), facts(10), None).await.expect("answered");
     }
     store.is_full(true);
     ledger.flush_floods().await.expect_err("the store is full");
-    ledger.decide(unsigned("eve", 40), facts(11)).await.expect("refused all the same");
+    ledger.decide(unsigned("eve", 40), facts(11), None).await.expect("refused all the same");
     store.is_full(false);
     ledger.flush_floods().await.expect("written");
     assert_eq!(store.floods().iter().map(|f| f.count).collect::<Vec<_>>(), [8, 1]);
@@ -197,7 +200,7 @@ async fn commands_go_before_refusals() {
     let mut refused = tokio::task::JoinSet::new();
     for number in 0..900 {
         let ledger = ledger.clone();
-        refused.spawn(async move { ledger.decide(unsigned(&format!("p{number}"), 0), facts(1)).await });
+        refused.spawn(async move { ledger.decide(unsigned(&format!("p{number}"), 0), facts(1), None).await });
     }
     while refused.len() > 300 {
         // Those that find the queue full are answered at once.
@@ -232,7 +235,7 @@ async fn a_process_that_has_not_read_the_ledger_counts_nothing() {
     let (_events, inbox) = mpsc::channel(64);
     tokio::spawn(sequencer.run(input, inbox));
     for number in 0..100 {
-        let refused = ledger.decide(unsigned("eve", number), facts(1)).await;
+        let refused = ledger.decide(unsigned("eve", number), facts(1), None).await;
         assert!(refused.is_err(), "nothing can be told yet");
     }
     assert_eq!(ledger.stats().folded.load(std::sync::atomic::Ordering::Relaxed), 0);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kube::{Client, Config};
-use miax::admission::{Authority, Server, Snapshot, Webhook, WorkloadCache, router};
+use miax::admission::{Authority, Salts, Server, Snapshot, Webhook, WorkloadCache, router};
 use miax::ledger::{BlockParts, Head, LogTrust};
 use miax::store::{BlockStore, CreateError, ReadError, Sequencer, WriterSource};
 use miax::telemetry::Metrics;
@@ -48,7 +48,8 @@ fn webhook() -> Arc<Webhook> {
     // Nobody listens there: an unchanged object needs no facts.
     let client = Client::try_from(Config::new("https://127.0.0.1:1".parse().expect("url"))).expect("client");
     let snapshot = Snapshot::new(WorkloadCache::start(&client), "c".into(), None, clock);
-    Arc::new(Webhook::new(ledger, Arc::new(snapshot), Arc::new(Metrics::try_new().expect("metrics"))))
+    let salts = Salts::new(Arc::new(|| Some([5; 32])), None);
+    Arc::new(Webhook::new(ledger, Arc::new(snapshot), Arc::new(Metrics::try_new().expect("metrics")), salts))
 }
 
 /// A server on a runtime of one thread; gives its port and the authority's certificate, and its thread's number.

@@ -23,6 +23,7 @@ fn decision(number: u64) -> Event {
         object: ObjectRef { kind: "ControlCommand".into(), namespace: "shop".into(), name: format!("scale-{number}") },
         digest: Some(sha256(&number.to_be_bytes())),
         inputs: Some(sha256(&number.to_be_bytes())),
+        commitment: None,
         summary: Some("Scale Deployment shop/checkout to 3".into()),
         actor: "system:serviceaccount:argocd:argocd-application-controller".into(),
         verdict: if number.is_multiple_of(2) { Verdict::Allow } else { Verdict::Deny },

@@ -21,6 +21,7 @@ fn decision(number: usize, writer: &str) -> Vec<u8> {
         object: ObjectRef { kind: "ControlCommand".into(), namespace: "shop".into(), name: format!("scale-{number}") },
         digest: Some(sha256(&number.to_be_bytes())),
         inputs: Some(sha256(&number.to_be_bytes())),
+        commitment: None,
         summary: Some("Scale Deployment shop/checkout to 3".into()),
         actor: "system:serviceaccount:argocd:argocd-application-controller".into(),
         verdict: Verdict::Deny,

@@ -11,10 +11,9 @@ use crate::constitution::{
     Decision, GateRequest, Operation, Proposal, Reply, Target, TargetFact, Verdict, WorkloadKind, gate,
 };
 use crate::store::{AppendError, Committed, Health, Kept};
-use crate::trust::{canonical_json, sha256};
-use crate::units::Digest;
+use crate::trust::{CanonicalBytes, canonical_json, sha256};
 
-use super::handler::{APPEND_DEADLINE, Webhook, unable};
+use super::handler::{APPEND_DEADLINE, Webhook, no_randomness, unable};
 use super::review::{MAX_ACTOR, ReviewError, respond};
 
 /// What is read of a review: borrowed, because most of it is looked at by nobody.
@@ -86,6 +85,8 @@ struct GatedReview {
     kind: WorkloadKind,
     /// `None` when the bytes of the pod template are the same as before: nothing to judge.
     change: Option<GateRequest>,
+    /// The canonical bytes of the pod template.
+    payload: Vec<u8>,
     dry_run: bool,
 }
 
@@ -115,26 +116,28 @@ impl GatedReview {
         let before = old_object.map(|o| o.spec.template);
         // The API server writes both with one encoder: the same bytes are the same template.
         if before.is_some_and(|before| before.get() == object.spec.template.get()) {
-            return Ok(Self { uid, kind, change: None, dry_run });
+            return Ok(Self { uid, kind, change: None, payload: Vec::new(), dry_run });
         }
-        let digest = |template: &RawValue| digest_of(template).map_err(|m| wrong(Reason::ReviewInvalid, m));
+        let bytes = |template: &RawValue| bytes_of(template).map_err(|m| wrong(Reason::ReviewInvalid, m));
+        let payload = bytes(object.spec.template)?;
+        let before = before.map(bytes).transpose()?;
         let RawMetadata { name: own, generate_name } = object.metadata;
         let name = [name, own, generate_name].into_iter().find(|n| !n.is_empty()).unwrap_or_default();
         let change = GateRequest {
             uid: uid.clone(),
             operation,
             target: Target { kind, namespace, name },
-            template: digest(object.spec.template)?,
-            template_before: before.map(digest).transpose()?,
+            template: sha256(&payload),
+            template_before: before.map(|bytes| sha256(&bytes)),
             actor: user_info.username.chars().take(MAX_ACTOR).collect(),
         };
-        Ok(Self { uid, kind, change: Some(change), dry_run })
+        Ok(Self { uid, kind, change: Some(change), payload, dry_run })
     }
 }
 
-fn digest_of(template: &RawValue) -> Result<Digest, String> {
+fn bytes_of(template: &RawValue) -> Result<Vec<u8>, String> {
     let value: Value = serde_json::from_str(template.get()).map_err(|e| e.to_string())?;
-    canonical_json(&value).map(|bytes| sha256(bytes.as_slice())).map_err(|e| format!("spec.template: {e}"))
+    canonical_json(&value).map(CanonicalBytes::into_vec).map_err(|e| format!("spec.template: {e}"))
 }
 
 impl Webhook {
@@ -149,7 +152,7 @@ impl Webhook {
         };
         let (decision, kept) = match review.change {
             None => (passed(), Kept::Nowhere),
-            Some(change) => self.decide_change(change, review.dry_run).await,
+            Some(change) => self.decide_change(change, &review.payload, review.dry_run).await,
         };
         self.metrics.gated(review.kind, decision.is_allowed(), started.elapsed());
         if !decision.is_allowed() {
@@ -162,7 +165,7 @@ impl Webhook {
 
     /// Whether another pod template may run. In a namespace that opted in, a ledger that cannot be read refuses it: nobody knows
     /// what is frozen.
-    async fn decide_change(&self, change: GateRequest, dry_run: bool) -> (Decision, Kept) {
+    async fn decide_change(&self, change: GateRequest, payload: &[u8], dry_run: bool) -> (Decision, Kept) {
         let facts = self.snapshot.with_target(TargetFact::NotNamed);
         let view = self.ledger.view();
         let decision = match &view.health {
@@ -178,8 +181,10 @@ impl Webhook {
         if dry_run || view.health != Health::Whole {
             return (refusal, Kept::Nowhere);
         }
-        let append = self.ledger.decide(Proposal::Gate(Box::new(change)), facts);
-        match tokio::time::timeout(APPEND_DEADLINE, append).await {
+        let Some((salt, commitment)) = self.salts.commit(payload) else { return (no_randomness(), Kept::Nowhere) };
+        let uid = change.uid.clone();
+        let append = self.ledger.decide(Proposal::Gate(Box::new(change)), facts, Some(commitment));
+        let answer = match tokio::time::timeout(APPEND_DEADLINE, append).await {
             Ok(Ok(Committed { kept, reply: Reply::Judged(decision) })) => (*decision, kept),
             Ok(Ok(Committed { reply: Reply::JudgedBefore(index, decision), .. })) => (*decision, Kept::Entry(index)),
             // The freeze ended between the look and the append.
@@ -188,7 +193,9 @@ impl Webhook {
             Ok(Ok(Committed { reply: Reply::Begin(_) | Reply::Done, .. }) | Err(_)) | Err(_) => {
                 (refusal, Kept::Nowhere)
             }
-        }
+        };
+        self.keep_salt(&uid, &commitment, salt).await;
+        answer
     }
 }
 

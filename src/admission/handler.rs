@@ -11,11 +11,14 @@ use tokio::time::Instant;
 
 use crate::api::GovernedKind;
 use crate::api::reason::Reason;
-use crate::constitution::{Decision, Proposal, Reply, judge, unchanged};
+use crate::constitution::{Decision, Proposal, Reply, authority, judge, unchanged};
 use crate::store::{AppendError, Committed, Health, Kept, Ledger};
 use crate::telemetry::Metrics;
+use crate::trust::{CanonicalBytes, Salt};
+use crate::units::Digest;
 
 use super::review::{Review, ReviewError, respond};
+use super::salts::Salts;
 use super::snapshot::Snapshot;
 
 /// How long a decision waits for the ledger. The webhook's own timeout is 3 s, the handler's budget 1 s.
@@ -29,6 +32,7 @@ pub struct Webhook {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) doubts: Doubts,
+    pub(super) salts: Salts,
     places: Semaphore,
 }
 
@@ -38,8 +42,8 @@ pub type Doubts = Arc<dyn Fn() -> Option<(Reason, String)> + Send + Sync>;
 impl Webhook {
     /// A webhook on this ledger.
     #[must_use]
-    pub fn new(ledger: Ledger, snapshot: Arc<Snapshot>, metrics: Arc<Metrics>) -> Self {
-        Self { ledger, snapshot, metrics, doubts: Arc::new(|| None), places: Semaphore::new(MAX_IN_FLIGHT) }
+    pub fn new(ledger: Ledger, snapshot: Arc<Snapshot>, metrics: Arc<Metrics>, salts: Salts) -> Self {
+        Self { ledger, snapshot, metrics, salts, doubts: Arc::new(|| None), places: Semaphore::new(MAX_IN_FLIGHT) }
     }
 
     /// The same, which allows nothing while there are doubts.
@@ -105,8 +109,13 @@ impl Webhook {
             };
             return (decision, Kept::Nowhere);
         }
-        let append = self.ledger.decide(Proposal::Review(Box::new(request)), facts);
-        match tokio::time::timeout(APPEND_DEADLINE, append).await {
+        let payload = request.object.as_ref().or(request.old.as_ref()).map(authority);
+        // What has no canonical bytes is refused, and its entry commits to nothing.
+        let payload = payload.and_then(Result::ok).map(CanonicalBytes::into_vec).unwrap_or_default();
+        let Some((salt, commitment)) = self.salts.commit(&payload) else { return (no_randomness(), Kept::Nowhere) };
+        let uid = request.uid.clone();
+        let append = self.ledger.decide(Proposal::Review(Box::new(request)), facts, Some(commitment));
+        let answer = match tokio::time::timeout(APPEND_DEADLINE, append).await {
             Ok(Ok(Committed { kept, reply: Reply::Judged(decision) })) => (*decision, kept),
             Ok(Ok(Committed { reply: Reply::JudgedBefore(index, decision), .. })) => (*decision, Kept::Entry(index)),
             Ok(Ok(Committed { reply: Reply::Begin(_) | Reply::Done | Reply::Passed, .. })) => {
@@ -117,8 +126,23 @@ impl Webhook {
                 let message = format!("the ledger did not answer in {} ms; try again", APPEND_DEADLINE.as_millis());
                 (Decision::refusal(Reason::LedgerUnavailable, message), Kept::Nowhere)
             }
+        };
+        self.keep_salt(&uid, &commitment, salt).await;
+        answer
+    }
+
+    /// Keeps a salt beside the one entry that holds its commitment, whoever appended that: a request that only repeats another is
+    /// answered with an entry that has a salt of its own.
+    pub(super) async fn keep_salt(&self, uid: &str, commitment: &Digest, salt: Salt) {
+        if let Some((index, _)) = self.ledger.view().state.committed(uid, commitment) {
+            self.salts.keep(index, salt).await;
         }
     }
+}
+
+/// Without a salt nothing is written about anybody.
+pub(super) fn no_randomness() -> Decision {
+    Decision::refusal(Reason::RuleFailed, "the operating system of the webhook gives no random bytes; look at its node")
 }
 
 /// An allow that cannot be recorded is a refusal.

@@ -9,6 +9,7 @@ mod gated;
 mod handler;
 mod peers;
 mod review;
+mod salts;
 mod server;
 mod snapshot;
 
@@ -17,5 +18,6 @@ pub use door::{Door, DoorError};
 pub use handler::{Doubts, Webhook};
 pub use peers::{PeerError, PeerTls};
 pub use review::{Review, ReviewError, respond};
+pub use salts::{Randomness, Salts};
 pub use server::{ServeError, Server, router};
 pub use snapshot::{Snapshot, WorkloadCache};

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::api::GovernedKind;
 use crate::units::{Digest, UnixSeconds};
 
+use super::action::WorkloadKind;
 use super::decision::{Advice, Finding, SeatView, Verdict};
 use super::facts::TargetFact;
 use super::request::Operation;
@@ -108,6 +109,9 @@ pub struct DecisionEvent {
     /// Digest of everything that was judged ([`super::Request::inputs`]); by it `miax ledger replay` knows the documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Digest>,
+    /// Commitment to what was judged, by a salt that is kept elsewhere; the only trace of a pod template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commitment: Option<Digest>,
     /// In a few words what the document would do, for example `Scale Deployment shop/checkout to 3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
@@ -199,6 +203,17 @@ pub enum EventError {
     /// The kind is not known to this version.
     #[error("entry kind `{0}` is not known to this version of miax; use a newer one")]
     Kind(String),
+}
+
+impl DecisionEvent {
+    /// Puts a commitment in. The digest of a pod template goes: its parts can be secret and guessable, where a governed document
+    /// is a public act.
+    pub fn commit(&mut self, commitment: Digest) {
+        self.commitment = Some(commitment);
+        if WorkloadKind::ALL.into_iter().any(|kind| kind.as_str() == self.object.kind) {
+            self.digest = None;
+        }
+    }
 }
 
 impl ObjectRef {

@@ -97,6 +97,7 @@ pub(super) fn record(request: &GateRequest, state: &State, facts: &Facts, decisi
         object: request.object(),
         digest: Some(request.template),
         inputs: None,
+        commitment: None,
         summary: None,
         actor: request.actor.clone(),
         verdict: Verdict::Deny,

@@ -1,6 +1,8 @@
 //! Proposals: everything that can lead to an entry. The sequencer judges them one after another against State as it
 //! grows, so that a decision and its entry can never disagree.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::units::{Digest, LogIndex};
@@ -91,6 +93,27 @@ pub enum Reply {
     Begin(Box<EffectPlan>),
     /// Recorded, or recorded before.
     Done,
+}
+
+impl Outcome {
+    /// The same with a commitment to what was judged. Its salt is of this proposal alone, so that an entry which holds it already
+    /// is that of this proposal: its answer was lost, and it is not recorded twice.
+    #[must_use]
+    pub fn with_commitment(mut self, commitment: Option<Digest>, state: &State) -> Self {
+        let ([Event::Decision(event)], Some(commitment)) = (self.events.as_mut_slice(), commitment) else {
+            return self;
+        };
+        match state.committed(&event.request, &commitment) {
+            Some((index, decision)) if decision.verdict == event.verdict => {
+                Self { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(decision)) }
+            }
+            // An allow is never repeated for what would be refused now.
+            Some(_) | None => {
+                Arc::make_mut(event).commit(commitment);
+                self
+            }
+        }
+    }
 }
 
 /// Decides what a proposal leads to: total, pure, and the only place where events are made.

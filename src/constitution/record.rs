@@ -37,6 +37,7 @@ pub(super) fn review(request: &Request, state: &State, facts: &Facts) -> Outcome
         object: ObjectRef::new(request.kind, &request.namespace, &request.name),
         digest: decision.digest,
         inputs: request.inputs(),
+        commitment: None,
         summary,
         actor: request.actor.clone(),
         verdict: decision.verdict,

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::GovernedKind;
-use crate::trust::{CanonicalError, canonical_json};
+use crate::trust::{CanonicalBytes, CanonicalError, canonical_json};
 use crate::units::Digest;
 
 /// What the caller wants to do with the object.
@@ -69,11 +69,19 @@ impl Request {
 
 /// SHA-256 of the canonical JSON of what has authority in an object: apiVersion, kind, its names, and the whole spec.
 fn object_digest(object: &Value) -> Result<Digest, CanonicalError> {
+    authority(object).map(|bytes| bytes.digest())
+}
+
+/// The canonical JSON of what has authority in an object.
+///
+/// # Errors
+/// Those of [`canonical_json`].
+pub fn authority(object: &Value) -> Result<CanonicalBytes, CanonicalError> {
     let metadata = object.get("metadata").unwrap_or(&Value::Null);
     let names = present(metadata, &["name", "namespace", "generateName"]);
     let mut parts = present(object, &["apiVersion", "kind", "spec"]);
     parts.insert("metadata".to_owned(), Value::Object(names));
-    canonical_json(&Value::Object(parts)).map(|bytes| bytes.digest())
+    canonical_json(&Value::Object(parts))
 }
 
 /// The fields of these names that hold something. A file may leave out what the API server writes as empty.

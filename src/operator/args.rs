@@ -114,6 +114,10 @@ pub struct Webhook {
     /// The address that other replicas reach this one by.
     #[arg(long, env = "MIAX_PEER_IP")]
     pub peer_ip: Option<IpAddr>,
+    /// Directory where the salts of commitments are kept, a file for each entry. Without it each is forgotten at once: then
+    /// nobody can prove later what an entry was about beyond what it says.
+    #[arg(long, env = "MIAX_SALTS")]
+    pub salts: Option<PathBuf>,
     /// Seconds between being not ready and taking no more connections, so that nobody is sent to a closed door.
     #[arg(long, default_value_t = 3)]
     pub drain: u64,

@@ -29,7 +29,7 @@ use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use crate::admission::{Doubts, Server, Snapshot, Webhook, WorkloadCache, router};
+use crate::admission::{Doubts, Salts, Server, Snapshot, Webhook, WorkloadCache, router};
 use crate::api::names::{CONTROLLER_ACCOUNT, executor_account};
 use crate::controllers::{
     Auditor, CheckpointWriter, Context, Queue, SeatClients, Vouching, audit, end_isolations, follow_anchor,
@@ -255,7 +255,7 @@ async fn ended(mut alive: watch::Receiver<bool>) {
 }
 
 async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
-    let args::Webhook { common, listen, names, client_ca, client_name, peer_listen, peer_ip, drain } = options;
+    let args::Webhook { common, listen, names, client_ca, client_name, peer_listen, peer_ip, salts, drain } = options;
     let base = Base::start(&common).await?;
     let door = client_ca.map(|path| client_ca::open(path, client_name)).transpose()?;
     let key = log_key::wait_for(&base.client, &base.origin).await?;
@@ -273,7 +273,8 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     let ready = readiness(ledger.clone(), snapshot.clone(), leaf_ending, is_draining, base.clock.clone());
     base.serve_probes(common.probes, ready, ledger.clone()).await?;
     tokio::spawn(keep_floods(ledger.clone()));
-    let webhook = Webhook::new(ledger.clone(), snapshot, base.metrics.clone());
+    let salts = Salts::new(Arc::new(|| clock::random_bytes().ok()), salts);
+    let webhook = Webhook::new(ledger.clone(), snapshot, base.metrics.clone(), salts);
     let webhook = Arc::new(match witnesses.policy {
         Some(policy) => webhook.with_doubts(base.doubts(Arc::new(Vouching::new(policy, trust)), ledger.clone())),
         None => webhook,

@@ -56,6 +56,7 @@ mod tests {
             object: ObjectRef { kind: "ControlCommand".into(), namespace: "shop".into(), name: "a".into() },
             digest: None,
             inputs: None,
+            commitment: None,
             summary: None,
             actor: "eve".into(),
             verdict: Verdict::Deny,

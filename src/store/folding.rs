@@ -4,6 +4,7 @@
 //! The world after a crash: windows that are still open are lost, each no longer than the longest; what was answered in them
 //! stays refused, because a refusal gives nobody any right.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::constitution::{DecisionEvent, Event, Facts, FloodEvent, FloodSource, Outcome, Proposal, Reply, TargetFact};
 use crate::ledger::{Flood, Folding, Limits, MAX_ENTRY_BYTES, Rate};
-use crate::units::{LogIndex, Millis};
+use crate::units::{Digest, LogIndex, Millis, Seconds, UnixSeconds};
 
 use super::draft::judge_safely;
 use super::flood::refusal_leaf;
@@ -28,6 +29,9 @@ const LIMITS: Limits = Limits {
 };
 /// Most bytes of a refusal that can be a sample: its entry holds a few fields more.
 const MAX_SAMPLE: usize = MAX_ENTRY_BYTES - 4096;
+/// How many refusals are remembered, and for how long one answers those that repeat it.
+const REMEMBERED: usize = 4096;
+const ANSWERS_FOR: Seconds = Seconds(24 * 3600);
 /// How often it is looked whether a window is over.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -41,6 +45,8 @@ struct Sample {
 pub(super) struct Refusals {
     started: Instant,
     open: Mutex<Folding<FloodSource, Sample>>,
+    /// What was written lately, so that who tries the very same again is answered with that entry.
+    recent: Mutex<Recent>,
     /// Windows that are over and not durable yet. Held while one is written, so that none is written twice.
     closed: tokio::sync::Mutex<Vec<FloodEvent>>,
 }
@@ -48,7 +54,7 @@ pub(super) struct Refusals {
 impl Default for Refusals {
     fn default() -> Self {
         let (open, closed) = (Mutex::new(Folding::new(LIMITS)), tokio::sync::Mutex::default());
-        Self { started: Instant::now(), open, closed }
+        Self { started: Instant::now(), open, recent: Mutex::default(), closed }
     }
 }
 
@@ -57,9 +63,42 @@ impl Refusals {
         Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn open(&self) -> MutexGuard<'_, Folding<FloodSource, Sample>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refusals that this process wrote lately, by what was judged.
+#[derive(Default)]
+struct Recent {
+    entries: HashMap<Digest, (LogIndex, UnixSeconds)>,
+    order: VecDeque<Digest>,
+}
+
+impl Recent {
+    fn answer(&self, what: &Digest, now: UnixSeconds) -> Option<LogIndex> {
+        self.entries.get(what).filter(|(_, at)| now < at.plus(ANSWERS_FOR)).map(|(index, _)| *index)
+    }
+
+    fn remember(&mut self, what: Digest, index: LogIndex, at: UnixSeconds) {
+        self.entries.insert(what, (index, at));
+        self.order.push_back(what);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.entries.remove(&oldest);
+        }
+    }
+}
+
+/// What was judged and how, whenever it was asked.
+fn without_time(event: &DecisionEvent) -> Option<Digest> {
+    let timeless = DecisionEvent { request: String::new(), now: UnixSeconds::default(), ..event.clone() };
+    refusal_leaf(&Arc::new(timeless)).map(|(hash, _)| hash)
 }
 
 fn entry_of(flood: Flood<FloodSource, Sample>) -> FloodEvent {
@@ -80,39 +119,68 @@ impl Ledger {
     ///
     /// # Errors
     /// [`AppendError`]: nothing was recorded, as far as this process knows. The request must be refused.
-    pub async fn decide(&self, proposal: Proposal, facts: Facts) -> Result<Committed, AppendError> {
+    pub async fn decide(
+        &self,
+        proposal: Proposal,
+        facts: Facts,
+        commitment: Option<Digest>,
+    ) -> Result<Committed, AppendError> {
         let view = self.view();
         // Why nothing can be decided is said in one place.
         if view.health != Health::Whole {
-            return self.append(proposal, facts).await;
+            return self.append_with(proposal, facts, commitment).await;
         }
         // A first look, against what is durable: only a refusal ends here, everything else is judged where it is appended.
         let Outcome { events, reply } = judge_safely(&proposal, &view.state, &facts)?;
         match (<[Event; 1]>::try_from(events), reply) {
             (Ok([Event::Decision(event)]), reply @ Reply::Judged(_)) => match FloodSource::of(&event) {
-                Some(source) => self.refuse((proposal, facts), source, event, reply, view.head.next_index()).await,
-                None => self.append(proposal, facts).await,
+                Some(source) => {
+                    let after = view.head.next_index();
+                    self.refuse((proposal, facts, commitment), source, event, reply, after).await
+                }
+                None => self.append_with(proposal, facts, commitment).await,
             },
             (Err(none), Reply::JudgedBefore(index, decision)) if none.is_empty() && !decision.is_allowed() => {
                 Ok(Committed { kept: Kept::Entry(index), reply: Reply::JudgedBefore(index, decision) })
             }
-            _ => self.append(proposal, facts).await,
+            _ => self.append_with(proposal, facts, commitment).await,
         }
     }
 
     async fn refuse(
         &self,
-        (proposal, facts): (Proposal, Facts),
+        (proposal, facts, commitment): (Proposal, Facts, Option<Digest>),
         source: FloodSource,
-        event: Arc<DecisionEvent>,
+        mut event: Arc<DecisionEvent>,
         reply: Reply,
         after: LogIndex,
     ) -> Result<Committed, AppendError> {
         let now = self.refusals.now();
         let at = facts.now;
+        // With a salt of its own no refusal of a workload looks like another one; only here it is known what it was.
+        let known = commitment.is_some().then(|| without_time(&event)).flatten();
+        if let Some(index) = known.and_then(|known| self.refusals.recent().answer(&known, at)) {
+            let reply = match reply {
+                Reply::Judged(decision) => Reply::JudgedBefore(index, decision),
+                other => other,
+            };
+            return Ok(Committed { kept: Kept::Entry(index), reply });
+        }
         let admitted = self.refusals.open().admits(&source, now);
-        if admitted && let Some(result) = self.append_if_idle(proposal, facts).await {
+        if admitted && let Some(result) = self.append_if_idle(proposal, facts, commitment).await {
+            let index = match &result {
+                // Whoever appended it, here it is found by its commitment.
+                Ok(Committed { reply: Reply::JudgedBefore(index, _), .. }) => Some(*index),
+                Ok(Committed { kept, .. }) => kept.index(),
+                Err(_) => None,
+            };
+            if let (Some(known), Some(index)) = (known, index) {
+                self.refusals.recent().remember(known, index, at);
+            }
             return result;
+        }
+        if let Some(commitment) = commitment {
+            Arc::make_mut(&mut event).commit(commitment);
         }
         let unrecordable = |what: &str| AppendError::Unrecordable(what.to_owned());
         let (hash, size) = refusal_leaf(&event).ok_or_else(|| unrecordable("it has no canonical bytes"))?;

@@ -134,6 +134,8 @@ impl Kept {
 pub(super) struct Submission {
     pub(super) proposal: Proposal,
     pub(super) facts: Facts,
+    /// Goes into the decision, if the proposal leads to one.
+    pub(super) commitment: Option<Digest>,
     pub(super) answer: oneshot::Sender<Result<Committed, AppendError>>,
 }
 
@@ -170,9 +172,19 @@ impl Ledger {
     /// # Errors
     /// [`AppendError`]: nothing was recorded, as far as this process knows.
     pub async fn append(&self, proposal: Proposal, facts: Facts) -> Result<Committed, AppendError> {
-        match self.forward(Class::First, &proposal, &facts).await {
+        self.append_with(proposal, facts, None).await
+    }
+
+    /// The same with a commitment to what is judged.
+    pub(super) async fn append_with(
+        &self,
+        proposal: Proposal,
+        facts: Facts,
+        commitment: Option<Digest>,
+    ) -> Result<Committed, AppendError> {
+        match self.forward(Class::First, &proposal, &facts, commitment).await {
             Some(result) => result,
-            None => self.append_here(proposal, facts).await,
+            None => self.append_here(proposal, facts, commitment).await,
         }
     }
 
@@ -182,14 +194,20 @@ impl Ledger {
         class: Class,
         proposal: &Proposal,
         facts: &Facts,
+        commitment: Option<Digest>,
     ) -> Option<Result<Committed, AppendError>> {
-        self.forwarder.as_ref()?.ask(class, proposal, facts, self.view.clone()).await
+        self.forwarder.as_ref()?.ask(class, (proposal, facts, commitment), self.view.clone()).await
     }
 
-    /// [`Ledger::append`] by this process alone.
-    pub(super) async fn append_here(&self, proposal: Proposal, facts: Facts) -> Result<Committed, AppendError> {
+    /// [`Ledger::append_with`] by this process alone.
+    pub(super) async fn append_here(
+        &self,
+        proposal: Proposal,
+        facts: Facts,
+        commitment: Option<Digest>,
+    ) -> Result<Committed, AppendError> {
         let (answer, receiver) = oneshot::channel();
-        let submission = Submission { proposal, facts, answer };
+        let submission = Submission { proposal, facts, commitment, answer };
         self.submissions.send(submission).await.map_err(|_| AppendError::Stopped)?;
         receiver.await.map_err(|_| AppendError::Stopped)?
     }
@@ -202,10 +220,11 @@ impl Ledger {
         &self,
         proposal: Proposal,
         facts: Facts,
+        commitment: Option<Digest>,
     ) -> Option<Result<Committed, AppendError>> {
-        match self.forward(Class::Refusal, &proposal, &facts).await {
+        match self.forward(Class::Refusal, &proposal, &facts, commitment).await {
             Some(result) => Some(result),
-            None => self.append_here_if_idle(proposal, facts).await,
+            None => self.append_here_if_idle(proposal, facts, commitment).await,
         }
     }
 
@@ -214,9 +233,10 @@ impl Ledger {
         &self,
         proposal: Proposal,
         facts: Facts,
+        commitment: Option<Digest>,
     ) -> Option<Result<Committed, AppendError>> {
         let (answer, receiver) = oneshot::channel();
-        match self.queue_of_refusals.try_send(Submission { proposal, facts, answer }) {
+        match self.queue_of_refusals.try_send(Submission { proposal, facts, commitment, answer }) {
             Ok(()) => Some(receiver.await.unwrap_or(Err(AppendError::Stopped))),
             Err(mpsc::error::TrySendError::Closed(_)) => Some(Err(AppendError::Stopped)),
             Err(mpsc::error::TrySendError::Full(_)) => None,

@@ -4,6 +4,7 @@
 
 mod canonical;
 mod canonical_form;
+mod commitment;
 mod cosignature;
 mod key;
 mod note;
@@ -17,6 +18,7 @@ mod witness_policy;
 pub use canonical::{
     CanonicalBytes, CanonicalError, MAX_DEPTH, MAX_DOCUMENT, canonical_json, read_canonical, sha256, signed_view,
 };
+pub use commitment::Salt;
 pub use cosignature::{Cosignature, Cosigner, Quorum, QuorumError, WitnessKey};
 pub use key::{KeyError, KeyId, KeyType, PublicKey};
 pub use note::{NoteError, NoteSigner, NoteVerifier, open_note};

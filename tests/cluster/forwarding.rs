@@ -8,8 +8,8 @@ use miax_stage::Stage;
 use crate::load::{assert_recorded_once, decisions, flood};
 use crate::support::{entries, stage_with};
 
-const LEADS: &str = "this replica is the sequencer";
-const FOLLOWS: &str = "proposals go to the sequencer";
+pub(crate) const LEADS: &str = "this replica is the sequencer";
+pub(crate) const FOLLOWS: &str = "proposals go to the sequencer";
 
 /// How many decisions about objects of this prefix each replica wrote: the sequencer, and the one that the API server calls.
 fn written(stage: &Stage, prefix: &str) -> [usize; 2] {

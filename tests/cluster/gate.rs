@@ -10,11 +10,11 @@ use crate::support::{
 
 const SHOP: &str = "shop";
 
-fn opt_in(stage: &Stage) {
+pub(crate) fn opt_in(stage: &Stage) {
     stage.plane().kubectl().run(&["label", "namespace", SHOP, "miax.dev/gate=enabled"]).expect("opted in");
 }
 
-fn freeze(stage: &Stage, name: &str) -> String {
+pub(crate) fn freeze(stage: &Stage, name: &str) -> String {
     let action = json!({"type": "Freeze", "freeze": {}});
     let file = command(stage, (SHOP, name), &action, &[("tina", "CTK"), ("alma", "ALPHA"), ("frank", "SRE")]);
     takes_effect(stage, (SHOP, name), &file);
@@ -32,7 +32,7 @@ fn ask(kubectl: &Kubectl, arguments: &[String]) -> Output {
 }
 
 /// Every replica of the webhook has folded the entry that froze the namespace.
-fn wait_frozen(stage: &Stage) {
+pub(crate) fn wait_frozen(stage: &Stage) {
     let dry = [set_image(99), vec!["--dry-run=server".to_owned()]].concat();
     let frozen = || (!ask(stage.plane().kubectl(), &dry).ok).then_some(());
     assert!(eventually(frozen).is_some(), "the webhook never refuses: {}", stage.webhook.log());

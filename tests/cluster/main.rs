@@ -18,6 +18,7 @@ mod hold;
 mod inputs;
 mod load;
 mod oversight;
+mod privacy;
 mod simulate;
 mod standing;
 mod support;

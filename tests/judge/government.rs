@@ -3,7 +3,8 @@
 use miax::api::names::executor_account;
 use miax::api::reason::Reason;
 use miax::constitution::{
-    Decision, Facts, GateRequest, Operation, Proposal, Reply, State, Target, WorkloadKind, deliberate, gate, judge,
+    Decision, Event, Facts, GateRequest, Operation, Proposal, Reply, State, Target, WorkloadKind, deliberate, gate,
+    judge,
 };
 use miax::trust::Verb;
 use miax::units::{Digest, Seconds, UnixSeconds};
@@ -99,6 +100,28 @@ fn a_syncer_that_tries_for_ever_is_recorded_once() {
     let passed = GateRequest { template: Digest([0; 32]), ..change(1) };
     let outcome = deliberate(&Proposal::Gate(Box::new(passed)), &state, &no_target());
     assert!(outcome.events.is_empty() && matches!(outcome.reply, Reply::Passed));
+}
+
+#[test]
+fn a_refusal_whose_answer_was_lost_is_found_by_its_commitment() {
+    let org = Org::new();
+    let mut state = org.state();
+    assert_eq!(enact(&freeze(&org, None), &mut state), None);
+    let ask = |request: GateRequest, commitment: u8, state: &State| {
+        let outcome = deliberate(&Proposal::Gate(Box::new(request)), state, &no_target());
+        outcome.with_commitment(Some(Digest([commitment; 32])), state)
+    };
+    let first = ask(change(1), 7, &state);
+    let [Event::Decision(entry)] = first.events.as_slice() else { panic!("one decision") };
+    assert_eq!((entry.digest, entry.commitment), (None, Some(Digest([7; 32]))), "no digest of the template is left");
+    let index = state.next_index();
+    apply(&mut state, &first.events);
+    let again = ask(change(1), 7, &state);
+    assert!(matches!(again.reply, Reply::JudgedBefore(found, _) if found == index) && again.events.is_empty());
+    assert_eq!(ask(change(1), 8, &state).events.len(), 1, "another salt is another question");
+    let other = GateRequest { uid: "other".into(), ..change(1) };
+    assert_eq!(ask(other, 7, &state).events.len(), 1, "whoever copies a commitment is not answered with its entry");
+    assert!(state.committed("u1", &Digest([7; 32])).is_some() && state.committed("u1", &Digest([8; 32])).is_none());
 }
 
 #[test]

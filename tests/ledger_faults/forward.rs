@@ -209,6 +209,31 @@ async fn a_replica_that_does_not_see_the_block_appends_and_finds_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_commitment_travels_and_its_salt_stays_with_who_asked() {
+    let store = MemoryStore::default();
+    let a = Process::start(&store, "a", None).await;
+    let (b, far) = Replica::start(&store, "b").await;
+    let (_desk, _stop) = desk(&a, far);
+    let salted = |uid: &str| sha256(format!("salt of {uid}").as_bytes());
+    let ask = async |uid: &str| {
+        let answer = b.process.ledger.decide(review(uid), facts(), Some(salted(uid))).await.expect("answered");
+        (answer.kept.index(), b.process.ledger.view().state.committed(uid, &salted(uid)).map(|(index, _)| index))
+    };
+    let (kept, found) = ask("one").await;
+    assert!(kept.is_some() && kept == found, "the asker finds its entry: {kept:?} {found:?}");
+    assert_eq!(b.counts(), [1, 0, 0, 0, 0, 0, 0, 0], "the other one appended it");
+    // The same bytes again: answered with an entry that is not about this salt.
+    let again = b.process.ledger.decide(review("one"), facts(), Some(salted("again"))).await.expect("answered");
+    assert!(matches!(again.reply, Reply::JudgedBefore(..)), "{again:?}");
+    assert!(b.process.ledger.view().state.committed("one", &salted("again")).is_none(), "this salt opens nothing");
+    // The block is there, but this replica does not see it: appended here, it is found, with its commitment.
+    b.process.blind();
+    let (_, found) = ask("two").await;
+    assert!(found.is_some(), "its salt is kept");
+    once(&store, &["one", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn errors_of_the_store_come_back_and_a_stopping_sequencer_takes_nothing() {
     let store = MemoryStore::with(&[Fault::Refused]);
     let a = Process::start(&store, "a", None).await;

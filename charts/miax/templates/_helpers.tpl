@@ -41,6 +41,11 @@ seat-{{ lower . }}
 {{- if eq .role "webhook" -}}{{ .root.Values.webhook.clientCa.configMap }}{{ .root.Values.webhook.clientCa.secret }}{{- end -}}
 {{- end -}}
 
+{{/* The name of the claim for the salts of commitments, when there is one and the role makes salts. */}}
+{{- define "miax.salts" -}}
+{{- if eq .role "webhook" -}}{{ .root.Values.webhook.salts.claim }}{{- end -}}
+{{- end -}}
+
 {{/* What both roles' pods have in common; the argument is a dict of root, role and settings. */}}
 {{- define "miax.pod" -}}
 serviceAccountName: miax-{{ .role }}
@@ -93,6 +98,9 @@ containers:
       {{- if include "miax.witnessCa" . }}
       - {name: MIAX_WITNESS_CA, value: {{ printf "/etc/miax/witness-ca/%s" .root.Values.witnesses.ca.key | quote }}}
       {{- end }}
+      {{- if include "miax.salts" . }}
+      - {name: MIAX_SALTS, value: /var/lib/miax/salts}
+      {{- end }}
     ports:
       - {name: probes, containerPort: 8080}
       {{- if eq .role "webhook" }}
@@ -107,7 +115,7 @@ containers:
       allowPrivilegeEscalation: false
       readOnlyRootFilesystem: true
       capabilities: {drop: [ALL]}
-    {{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) }}
+    {{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) }}
     volumeMounts:
       {{- if include "miax.clientCa" . }}
       - {name: client-ca, mountPath: /etc/miax/client-ca, readOnly: true}
@@ -115,8 +123,11 @@ containers:
       {{- if include "miax.witnessCa" . }}
       - {name: witness-ca, mountPath: /etc/miax/witness-ca, readOnly: true}
       {{- end }}
+      {{- if include "miax.salts" . }}
+      - {name: salts, mountPath: /var/lib/miax/salts}
+      {{- end }}
     {{- end }}
-{{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) }}
+{{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) }}
 volumes:
   {{- if include "miax.clientCa" . }}
   {{- with .root.Values.webhook.clientCa.configMap }}
@@ -128,6 +139,9 @@ volumes:
   {{- end }}
   {{- if include "miax.witnessCa" . }}
   - {name: witness-ca, configMap: {name: {{ include "miax.witnessCa" . | quote }}}}
+  {{- end }}
+  {{- with include "miax.salts" . }}
+  - {name: salts, persistentVolumeClaim: {claimName: {{ . | quote }}}}
   {{- end }}
 {{- end }}
 {{- end -}}

@@ -7,6 +7,7 @@ mod filter;
 mod folded;
 mod list;
 mod pack;
+mod payload;
 mod prove;
 mod report;
 #[cfg(feature = "client")]

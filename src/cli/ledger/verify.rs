@@ -17,6 +17,7 @@ use crate::ledger::{
 };
 use crate::trust::{NoteVerifier, Quorum};
 
+use super::payload::Opened;
 use super::report::{answer, answer_of, checks_text, report_text, report_value};
 use super::told::Told;
 use super::{folded, pack};
@@ -28,6 +29,7 @@ use super::{folded, pack};
   miax ledger verify checkout-3.pack.json --key KEY
   miax ledger verify --proof 12.tlog-proof --entry 12.json --key KEY
   miax ledger verify ledger.tar.gz --key KEY --folded audit.txt
+  miax ledger verify ledger.tar.gz --key KEY --index 12 --payload cmd.yaml --salt HEX
   miax ledger verify --proof growth.txt --continues kept.txt --key KEY
   miax ledger verify --fork miax-fork-0123456789abcdef.json --key KEY
 
@@ -58,6 +60,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE", requires = "path")]
     folded: Option<PathBuf>,
     #[command(flatten)]
+    opened: Opened,
+    #[command(flatten)]
     trust: Trust,
     /// How to print.
     #[arg(short, long, default_value = "text")]
@@ -78,7 +82,7 @@ enum Refusal {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    let Arguments { path, pack, fork, proof, entry, continues, checks, folded, trust, output } = arguments;
+    let Arguments { path, pack, fork, proof, entry, continues, checks, folded, opened, trust, output } = arguments;
     let pack = match (pack, path) {
         (Some(path), _) => Some(read_file(path)?),
         (None, Some(path)) => pack::read(path)?,
@@ -97,6 +101,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         let (mut ledger, _) = verify(Dump::read(path)?, trust)?;
         if let Some(folded) = folded {
             folded::compare(&mut ledger, folded)?;
+        }
+        // Of a ledger that is not whole nothing is proven.
+        if let (Some(payload), true) = (&opened.payload, ledger.report.is_whole()) {
+            return opened.check(&ledger, payload, *output);
         }
         return show(&ledger, *checks, *output);
     }

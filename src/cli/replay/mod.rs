@@ -217,7 +217,8 @@ impl Bench {
             // What was deleted was not judged, and nobody needs to keep it.
             Arc::make_mut(again).inputs = decision.inputs;
         }
-        compare(event, &outcome)
+        // The commitment was made where the request arrived; whether it is the right one is told with its salt.
+        compare(event, &outcome.with_commitment(decision.commitment, &self.state))
     }
 
     /// A refused change of a workload. Its entry holds everything that was judged; the pod template before was another one.
@@ -228,12 +229,14 @@ impl Bench {
             uid: decision.request.clone(),
             operation: decision.operation,
             target: Target { kind, namespace: namespace.clone(), name: name.clone() },
-            template: decision.digest?,
+            // The template is not in the ledger: another one than before, that is all that was judged of it.
+            template: decision.digest.or(decision.commitment)?,
             template_before: None,
             actor: decision.actor.clone(),
         };
         let facts = self.facts(decision.now, decision.target.clone());
-        Some(compare(event, &deliberate(&Proposal::Gate(Box::new(request)), &self.state, &facts)))
+        let outcome = deliberate(&Proposal::Gate(Box::new(request)), &self.state, &facts);
+        Some(compare(event, &outcome.with_commitment(decision.commitment, &self.state)))
     }
 
     /// Judges the stored version of a command: the allowed one that the same people signed.

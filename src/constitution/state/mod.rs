@@ -304,6 +304,13 @@ impl State {
         (same && *index >= since).then(|| (*index, decision_of(event)))
     }
 
+    /// The index and judgement of the request whose entry holds this commitment, if it is one of the newest.
+    #[must_use]
+    pub fn committed(&self, request: &str, commitment: &Digest) -> Option<(LogIndex, Decision)> {
+        let (index, event) = self.judged.get(request)?;
+        (event.commitment.as_ref() == Some(commitment)).then(|| (*index, decision_of(event)))
+    }
+
     /// Whether the command was used: from `effect.begin` on.
     #[must_use]
     pub fn is_consumed(&self, digest: &Digest) -> bool {

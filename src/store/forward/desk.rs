@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use super::super::handle::{AppendError, Committed, Ledger};
 use super::super::sequencer::Clock;
 use super::ANSWER_WITHIN;
-use super::wire::{Answer, Class, Frame, read_frame, read_question, write_frame};
-use crate::constitution::{Facts, Proposal, Reply};
+use super::wire::{Answer, Class, Frame, Submitted, read_frame, read_question, write_frame};
+use crate::constitution::{Facts, Reply};
 use crate::units::{Digest, LogIndex, Seconds, UnixSeconds};
 
 /// Proposals of all other replicas that are worked on at once; more are declined.
@@ -91,8 +91,8 @@ impl Desk {
         Ok(())
     }
 
-    fn read(&self, body: &[u8]) -> Option<(Class, Proposal, Facts)> {
-        read_question(body).ok().filter(|(_, _, facts)| self.common.agrees(facts))
+    fn read(&self, body: &[u8]) -> Option<(Class, Submitted)> {
+        read_question(body).ok().filter(|(_, (_, facts, _))| self.common.agrees(facts))
     }
 
     async fn take<R>(
@@ -125,19 +125,19 @@ impl Desk {
 async fn answer(
     ledger: Ledger,
     number: u64,
-    question: Option<(Class, Proposal, Facts)>,
+    question: Option<(Class, Submitted)>,
     answers: mpsc::Sender<(u64, Answer)>,
     _place: OwnedSemaphorePermit,
 ) {
-    let Some((class, proposal, facts)) = question else {
+    let Some((class, (proposal, facts, commitment))) = question else {
         let _ = answers.send((number, Answer::Declined)).await;
         return;
     };
     // Whoever asked has given up then; a proposal that is dropped before it is judged leaves nothing behind.
     let appended = async {
         match class {
-            Class::First => Some(ledger.append_here(proposal, facts).await),
-            Class::Refusal => ledger.append_here_if_idle(proposal, facts).await,
+            Class::First => Some(ledger.append_here(proposal, facts, commitment).await),
+            Class::Refusal => ledger.append_here_if_idle(proposal, facts, commitment).await,
         }
     };
     let Ok(result) = tokio::time::timeout(ANSWER_WITHIN, appended).await else { return };

@@ -16,13 +16,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::constitution::{Facts, Proposal, Reply};
+use crate::constitution::{Proposal, Reply};
 use crate::units::LogIndex;
 
 use super::draft::judge_safely;
 use super::handle::{AppendError, Committed, Health, Kept, View};
 use link::Miss;
-use wire::Answer;
+use wire::{Answer, Asking};
 
 pub use desk::{Common, Desk};
 pub use link::Link;
@@ -107,8 +107,7 @@ impl Forwarder {
     pub(super) async fn ask(
         &self,
         class: Class,
-        proposal: &Proposal,
-        facts: &Facts,
+        asking: Asking<'_>,
         mut view: watch::Receiver<Arc<View>>,
     ) -> Option<Result<Committed, AppendError>> {
         let stats = &*self.stats;
@@ -126,7 +125,7 @@ impl Forwarder {
             }
             now.head.next_index()
         };
-        let body = wire::question(class, proposal, facts)?;
+        let body = wire::question(class, asking)?;
         let Some(link) = link else {
             count(&stats.unreachable);
             return None;
@@ -140,7 +139,7 @@ impl Forwarder {
                     Ok(Ok(seen)) => Some(seen.clone()),
                     Ok(Err(_)) | Err(_) => None,
                 };
-                let answer = seen.and_then(|seen| own_answer(proposal, facts, since, &seen));
+                let answer = seen.and_then(|seen| own_answer(asking, since, &seen));
                 count(if answer.is_some() { &stats.recorded } else { &stats.unconfirmed });
                 return answer.map(Ok);
             }
@@ -163,7 +162,7 @@ impl Forwarder {
 }
 
 /// What our own State says to the proposal, when it says anything.
-fn own_answer(proposal: &Proposal, facts: &Facts, since: LogIndex, view: &View) -> Option<Committed> {
+fn own_answer((proposal, facts, commitment): Asking<'_>, since: LogIndex, view: &View) -> Option<Committed> {
     if view.health != Health::Whole {
         return None;
     }
@@ -173,6 +172,6 @@ fn own_answer(proposal: &Proposal, facts: &Facts, since: LogIndex, view: &View) 
         return Some(Committed { kept: Kept::Entry(index), reply: Reply::Judged(Box::new(decision)) });
     }
     // A judge that stumbles stumbles again where there is an error to give.
-    let outcome = judge_safely(proposal, &view.state, facts).ok()?;
+    let outcome = judge_safely(proposal, &view.state, facts).ok()?.with_commitment(commitment, &view.state);
     outcome.events.is_empty().then_some(Committed { kept: Kept::Nowhere, reply: outcome.reply })
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::constitution::{Facts, GateRequest, Proposal, Request, StoredEvent};
+use crate::units::Digest;
 
 /// Most bytes of a body. A command has a few thousand; what is larger is appended where it came in.
 pub(super) const MAX_BODY: usize = 512 * 1024;
@@ -66,18 +67,26 @@ struct Question<'a> {
     class: Class,
     asked: Asked<'a>,
     facts: Cow<'a, Facts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    commitment: Option<Digest>,
 }
 
+/// A proposal, what is known beside it, and the commitment for its decision; its salt stays with the asker.
+pub(super) type Asking<'a> = (&'a Proposal, &'a Facts, Option<Digest>);
+
 /// The bytes of a question; `None` for what is not asked of others.
-pub(super) fn question(class: Class, proposal: &Proposal, facts: &Facts) -> Option<Vec<u8>> {
-    let question = Question { class, asked: Asked::of(proposal)?, facts: Cow::Borrowed(facts) };
+pub(super) fn question(class: Class, (proposal, facts, commitment): Asking<'_>) -> Option<Vec<u8>> {
+    let question = Question { class, asked: Asked::of(proposal)?, facts: Cow::Borrowed(facts), commitment };
     serde_json::to_vec(&question).ok().filter(|body| body.len() <= MAX_BODY)
 }
 
+/// A question that was read, but for its class.
+pub(super) type Submitted = (Proposal, Facts, Option<Digest>);
+
 /// Reads a question.
-pub(super) fn read_question(body: &[u8]) -> Result<(Class, Proposal, Facts), serde_json::Error> {
-    let Question { class, asked, facts } = serde_json::from_slice(body)?;
-    Ok((class, asked.proposal(), facts.into_owned()))
+pub(super) fn read_question(body: &[u8]) -> Result<(Class, Submitted), serde_json::Error> {
+    let Question { class, asked, facts, commitment } = serde_json::from_slice(body)?;
+    Ok((class, (asked.proposal(), facts.into_owned(), commitment)))
 }
 
 /// What the sequencer says. It is only a hint where to look: the reply is made from the asker's own State.
@@ -158,15 +167,15 @@ mod tests {
             old: None,
             actor: "eve".into(),
         };
-        let body =
-            question(Class::First, &Proposal::Review(Box::new(request.clone())), &facts()).expect("it may be asked");
-        let (Class::First, Proposal::Review(read), known) = read_question(&body).expect("reads") else {
+        let (proposal, salted) = (Proposal::Review(Box::new(request.clone())), Some(sha256(b"salted")));
+        let body = question(Class::First, (&proposal, &facts(), salted)).expect("it may be asked");
+        let (Class::First, (Proposal::Review(read), known, commitment)) = read_question(&body).expect("reads") else {
             panic!("another proposal")
         };
-        assert_eq!((*read, known), (request.clone(), facts()));
+        assert_eq!((*read, known, commitment), (request.clone(), facts(), salted));
         let large = Request { actor: "x".repeat(MAX_BODY), ..request };
         assert!(
-            question(Class::First, &Proposal::Review(Box::new(large)), &facts()).is_none(),
+            question(Class::First, (&Proposal::Review(Box::new(large)), &facts(), None)).is_none(),
             "too large to be asked"
         );
         assert!(read_question(br#"{"class":"First","asked":{"Lapse":null},"facts":{}}"#).is_err());
@@ -190,7 +199,7 @@ mod tests {
             Proposal::Lapse,
             Proposal::End(Effect::Done(end)),
         ] {
-            assert!(question(Class::First, &proposal, &facts()).is_none(), "{proposal:?}");
+            assert!(question(Class::First, (&proposal, &facts(), None)).is_none(), "{proposal:?}");
         }
     }
 

@@ -243,7 +243,7 @@ impl<S: BlockStore> Sequencer<S> {
                 continue;
             }
             let outcome = match judge_safely(&submission.proposal, &state, &submission.facts) {
-                Ok(outcome) => outcome,
+                Ok(outcome) => outcome.with_commitment(submission.commitment, &state),
                 Err(error) => {
                     let _ = submission.answer.send(Err(error));
                     continue;
