@@ -16,6 +16,8 @@ mod drafts;
 mod floods;
 #[path = "cli/forks.rs"]
 mod forks;
+#[path = "cli/keys.rs"]
+mod keys;
 #[path = "cli/ledger.rs"]
 mod ledger;
 #[path = "cli/packs.rs"]

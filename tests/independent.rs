@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use miax::trust::{Cosigner, SigningKey, parse_yaml_strict};
+use miax::trust::{Cosigner, NoteSigner, SigningKey, parse_yaml_strict};
 use miax::units::UnixSeconds;
 use serde_json::{Value, json};
 
@@ -225,6 +225,42 @@ fn python_finds_our_ledger_and_our_proofs_right() {
         prove(&book, index);
         accepts(python(&book, &["--proof", &format!("{index}.tlog-proof"), &format!("{index}.json")]));
     }
+}
+
+#[test]
+fn others_follow_a_log_whose_key_was_rotated() {
+    let mut book = Book::rotated();
+    book.ledger(&["unpack", "plain"]).expect_code(0);
+    accepts(python(&book, &["plain"]));
+    let (checkpoint, whole) = (book.desk.path("plain/checkpoint"), book.desk.text("plain/checkpoint"));
+    let first = NoteSigner::try_new(&book.origin, &[1; 32]).expect("key");
+    // What only the retired key signed is not vouched for, and a change that nobody signed is none.
+    let (text, _) = whole.split_at(whole.find("\n\n").expect("a note") + 1);
+    std::fs::write(&checkpoint, first.sign(text).expect("note")).expect("written");
+    refuses(python(&book, &["plain"]), "no key signed the checkpoint that vouches for its size");
+    std::fs::write(&checkpoint, &whole).expect("written");
+    for change in ["7", "8"] {
+        let bundle = book.desk.path(&format!("plain/ecm-0000-000000000000000{change}.bundle"));
+        let bytes = std::fs::read(&bundle).expect("bytes");
+        let mut flipped = bytes.clone();
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        std::fs::write(&bundle, &flipped).expect("written");
+        refuses(python(&book, &["plain"]), "refused");
+        std::fs::write(&bundle, &bytes).expect("written");
+    }
+    accepts(python(&book, &["plain"]));
+    // Programs that know nothing of our entries are given the key that signs now.
+    book.ledger(&["archive", "kept", "--checkpoint", "old.txt"]).expect_code(0);
+    book.ledger(&["archive", "kept"]).expect_code(0);
+    as_list(&book);
+    prove(&book, 3);
+    book.key = book.newest.clone();
+    accepts(tessera(&book, "kept"));
+    accepts(go(&book, "tiles", &["kept"]));
+    accepts(go(&book, "dump", &["ledger.json"]));
+    accepts(go(&book, "inclusion", &["ledger.json", "3.tlog-proof"]));
+    accepts(python(&book, &["--proof", "3.tlog-proof", "3.json"]));
 }
 
 #[test]

@@ -13,7 +13,8 @@ use miax::constitution::{
 };
 use miax::ledger::{BlockParts, Folded, Head, LogTrust, root_of};
 use miax::store::{
-    BlockStore, CreateError, Health, Kept, Ledger, ReadError, Sequencer, StoreEvent, WriterSource, keep_floods, replay,
+    BlockStore, CreateError, Health, Kept, Ledger, ReadError, Sequencer, StoreEvent, WriterSource, held, keep_floods,
+    replay,
 };
 use miax::trust::{NoteSigner, sha256};
 use miax::units::{BlockNumber, UnixMillis, UnixSeconds};
@@ -92,7 +93,7 @@ fn trust() -> LogTrust {
 }
 
 async fn process(store: &SlowStore) -> (Ledger, mpsc::Sender<StoreEvent>) {
-    let writers = WriterSource { log_key: log_key(), replica: "a".into(), seed: Arc::new(|| [3; 32]) };
+    let writers = WriterSource { log_keys: held(log_key()), replica: "a".into(), seed: Arc::new(|| [3; 32]) };
     let clock = Arc::new(|| UnixMillis(1_000));
     let (sequencer, ledger, input) = Sequencer::new(store.clone(), Head::genesis(trust()), None, writers, clock);
     let (events, inbox) = mpsc::channel(64);
@@ -229,7 +230,7 @@ async fn commands_go_before_refusals() {
 #[tokio::test(start_paused = true)]
 async fn a_process_that_has_not_read_the_ledger_counts_nothing() {
     let store = SlowStore::new(0);
-    let writers = WriterSource { log_key: log_key(), replica: "a".into(), seed: Arc::new(|| [3; 32]) };
+    let writers = WriterSource { log_keys: held(log_key()), replica: "a".into(), seed: Arc::new(|| [3; 32]) };
     let clock = Arc::new(|| UnixMillis(1_000));
     let (sequencer, ledger, input) = Sequencer::new(store, Head::genesis(trust()), None, writers, clock);
     let (_events, inbox) = mpsc::channel(64);

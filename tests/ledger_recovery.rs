@@ -9,7 +9,7 @@ use miax::api::GovernedKind;
 use miax::constitution::{Event, Facts, ObjectRef, Proposal, RecoverEvent, State, StoredEvent, TargetFact};
 use miax::ledger::{BlockParts, Checkpoint, ClockWatch, Head, Header, LogTrust, Writer, block_name};
 use miax::store::{
-    AppendError, BlockStore, CreateError, Health, Ledger, ReadError, Sequencer, StoreEvent, WriterSource, replay,
+    AppendError, BlockStore, CreateError, Health, Ledger, ReadError, Sequencer, StoreEvent, WriterSource, held, replay,
 };
 use miax::trust::{NoteSigner, sha256};
 use miax::units::{BlockNumber, UnixMillis, UnixSeconds};
@@ -88,7 +88,7 @@ impl Replica {
         let counter = std::sync::atomic::AtomicU64::new(0);
         let seed =
             Arc::new(move || sha256(&counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_be_bytes()).0);
-        let writers = WriterSource { log_key: log_key(), replica: "a".into(), seed };
+        let writers = WriterSource { log_keys: held(log_key()), replica: "a".into(), seed };
         let time = Arc::new(std::sync::atomic::AtomicU64::new(1_000_000));
         let read = time.clone();
         let clock = Arc::new(move || UnixMillis(read.load(std::sync::atomic::Ordering::Relaxed)));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kube::{Client, Config};
 use miax::admission::{Authority, Salts, Server, Snapshot, Webhook, WorkloadCache, router};
 use miax::ledger::{BlockParts, Head, LogTrust};
-use miax::store::{BlockStore, CreateError, ReadError, Sequencer, WriterSource};
+use miax::store::{BlockStore, CreateError, ReadError, Sequencer, WriterSource, held};
 use miax::telemetry::Metrics;
 use miax::trust::NoteSigner;
 use miax::units::{BlockNumber, UnixMillis, UnixSeconds};
@@ -42,7 +42,7 @@ impl BlockStore for NoStore {
 fn webhook() -> Arc<Webhook> {
     let key = NoteSigner::try_new("bench", &[1; 32]).expect("name");
     let head = Head::genesis(LogTrust { origin: "bench".into(), epoch: 0, key: key.verifier() });
-    let writers = WriterSource { log_key: key, replica: "bench".into(), seed: Arc::new(|| [3; 32]) };
+    let writers = WriterSource { log_keys: held(key), replica: "bench".into(), seed: Arc::new(|| [3; 32]) };
     let clock = Arc::new(|| UnixMillis(1_795_514_400_000));
     let (_, ledger, _) = Sequencer::new(NoStore, head, None, writers, clock.clone());
     // Nobody listens there: an unchanged object needs no facts.

@@ -11,7 +11,7 @@ use kube::{Api, Client, Config};
 use miax::api::GovernedKind;
 use miax::constitution::{Facts, Operation, Proposal, Request, TargetFact};
 use miax::ledger::{Head, LogTrust};
-use miax::store::{ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow};
+use miax::store::{ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow, held};
 use miax::trust::{NoteSigner, sha256};
 use miax::units::{UnixMillis, UnixSeconds};
 use miax_cluster::ControlPlane;
@@ -39,7 +39,7 @@ pub(crate) async fn ledger(client: Client, replica: &str) -> Ledger {
         let number = counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         sha256(format!("{own} {number}").as_bytes()).0
     });
-    let writers = WriterSource { log_key: key, replica: replica.into(), seed };
+    let writers = WriterSource { log_keys: held(key), replica: replica.into(), seed };
     let started = now();
     let clock = Arc::new(move || UnixMillis(u64::try_from(started.elapsed().as_millis()).unwrap_or(0)));
     let (sequencer, ledger, input) = Sequencer::new(ConfigMapStore::new(client.clone()), head, None, writers, clock);

@@ -4,7 +4,7 @@
     verify.py DIRECTORY KEY              what `miax ledger unpack DIRECTORY` wrote, block by block
     verify.py --proof PROOF ENTRY KEY    what `miax ledger prove INDEX --entry ENTRY` wrote
 
-KEY is the log's verifier key. Exit code 0: verified; 1: refused, with the first thing that is wrong.
+KEY is the log's verifier key: of a ledger the one that it began with, of a proof one that signed its checkpoint. Exit code 0: verified; 1: refused, with the first thing that is wrong.
 """
 import base64
 import hashlib
@@ -14,6 +14,8 @@ import re
 import sys
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 BLOCK_ENTRIES = 256
@@ -44,10 +46,16 @@ class Key:
         check(len(parts) == 3, "a key is name+hash+base64")
         self.text, self.name = text, parts[0]
         encoded = base64_bytes(parts[2])
-        check(encoded[:1] == b"\x01" and len(encoded) == 33, f"{self.name}: not an Ed25519 key")
-        self.hash = sha256(self.name.encode(), b"\n", encoded)[:4]
+        if encoded[:1] == b"\x02":
+            key = serialization.load_der_public_key(encoded[1:])
+            check(isinstance(key.curve, ec.SECP256R1), f"{self.name}: not a P-256 key")
+            self.hash = sha256(encoded[1:])[:4]
+            self.verify = lambda signature, text: key.verify(signature, text, ec.ECDSA(hashes.SHA256()))
+        else:
+            check(encoded[:1] == b"\x01" and len(encoded) == 33, f"{self.name}: neither an Ed25519 nor a P-256 key")
+            self.hash = sha256(self.name.encode(), b"\n", encoded)[:4]
+            self.verify = Ed25519PublicKey.from_public_bytes(encoded[1:]).verify
         check(self.hash.hex() == parts[1], f"{self.name}: the hash is not that of the key")
-        self.key = Ed25519PublicKey.from_public_bytes(encoded[1:])
 
     def open(self, note):
         """The text of a signed note, if this key signed it. Lines of other keys are ignored."""
@@ -59,10 +67,61 @@ class Key:
             check(found, "not a signature line")
             blob = base64_bytes(found[2])
             if found[1] == self.name and blob[:4] == self.hash:
-                self.key.verify(blob[4:], text.encode())
+                self.verify(blob[4:], text.encode())
                 signed = True
         check(signed, f"not signed by {self.name}")
         return text
+
+
+def opened(note, key):
+    """The same, or None: another key may have signed it."""
+    try:
+        return key.open(note)
+    except Refused:
+        return None
+
+
+class LogKeys:
+    """The keys of the log, each with the sizes that it vouches for, as the entries so far have left them."""
+
+    def __init__(self, first):
+        self.origin, self.windows = first.name, [[first, 0, None]]
+
+    def vouched(self, note):
+        texts = (opened(note, key) for key, _, end in self.windows if end is None)
+        return next((text for text in texts if text is not None), None)
+
+    def change(self, index, entry):
+        """Takes in a change that stands at this index; another key that vouches must have signed it."""
+        kind, public, proof = entry["kind"], entry["public"], entry["proof"]
+        said = {"key.add": f"add\n{public}\n", "key.retire": f"retire\n{public}\n"}.get(kind)
+        said = said or f"revoke\n{public}\n{entry['lastGood']}\n"
+        text = f"miax.dev/log-key/v1\n{self.origin}\n{said}"
+        others = [key for key, _, end in self.windows if end is None and key.text != public]
+        check(any(opened(proof, key) == text for key in others), f"entry {index}: no other key of the log signed it")
+        window = next((window for window in self.windows if window[0].text == public), None)
+        if kind == "key.add":
+            key = Key(public)
+            check(window is None and key.name == self.origin, f"entry {index}: it was a key of the log before, or is of another")
+            check(opened(proof, key) == text, f"entry {index}: the new key did not sign that it is there")
+            self.windows.append([key, index + 1, None])
+        elif kind == "key.retire":
+            check(window and window[2] is None, f"entry {index}: it does not vouch for the log")
+            window[2] = index
+        else:
+            last = entry["lastGood"]
+            check(window and last <= index and (window[2] is None or last < window[2]), f"entry {index}: nothing to revoke")
+            window[2] = last
+
+    def checkpoint(self, note):
+        signed = False
+        for key, begin, end in self.windows:
+            if opened(note, key) is not None:
+                signed, (size, root) = True, checkpoint(note, key)
+                if begin <= size and (end is None or size <= end):
+                    return size, root
+        check(signed, "the checkpoint is not signed by a key of the log")
+        check(False, "no key signed the checkpoint that vouches for its size")
 
 
 def node_hash(left, right):
@@ -113,16 +172,15 @@ def split(bundle, count, what):
     return entries
 
 
-def introduce(entry, origin, log_key, writers):
+def introduce(entry, origin, keys, writers):
     writer = Key(entry["public"])
     said = f"miax.dev/writer/v1\n{origin}\n{writer.text}\n{entry['notAfter']}\n"
-    check(log_key.open(entry["proof"]) == said and writer.name == entry["name"], "the introduction of a writer")
-    known, _ = writers.setdefault(writer.name, (writer, entry["notAfter"]))
-    check(known.text == writer.text, f"{writer.name} is introduced with two keys")
+    check(keys.vouched(entry["proof"]) == said and writer.name == entry["name"], "the introduction of a writer")
+    check(writers.setdefault(writer.name, (writer, entry["notAfter"]))[0].text == writer.text, f"{writer.name} has two keys")
 
 
 def verify_ledger(directory, log_key):
-    origin, tree, previous, writers, roots = log_key.name, Tree(), bytes(32), {}, {}
+    origin, tree, previous, writers, roots, keys = log_key.name, Tree(), bytes(32), {}, {}, LogKeys(log_key)
     names = sorted(path.stem for path in directory.glob("ecm-*.header"))
     for number, name in enumerate(names):
         expected = f"ecm-{int(origin.rsplit('/', 1)[1]):04x}-{number:016x}"
@@ -141,8 +199,10 @@ def verify_ledger(directory, log_key):
             check(header["leaves"][8 * offset : 8 * offset + 8] == leaf[:4].hex(), f"{what}: was changed")
             event = canonical(entry.decode("utf-8"), what)
             check(event["v"] == 1, f"{what}: form {event['v']} is not known to this program")
-            if offset == 0 and event["kind"] == "key.add":
-                introduce(event, origin, log_key, writers)
+            if offset == 0 and event["kind"] == "key.add" and event.get("role") != "log":
+                introduce(event, origin, keys, writers)
+            elif offset == 0 and event["kind"].startswith("key."):
+                keys.change(tree.size, event)
             tree.append(leaf)
             roots[tree.size] = tree.root()
         check(header["size"] == tree.size and header["root"] == f"sha256:{tree.root().hex()}", f"{name}: the root")
@@ -152,7 +212,7 @@ def verify_ledger(directory, log_key):
         seal = f"miax.dev/block/v1\n{origin}\n{number}\nsha256:{previous.hex()}\n"
         check(writer.open((directory / f"{name}.seal").read_text("utf-8")) == seal, f"{name}: the seal")
         check(header["to"] <= not_after, f"{name}: the writer's key had expired")
-    size, root = checkpoint((directory / "checkpoint").read_text("utf-8"), log_key)
+    size, root = keys.checkpoint((directory / "checkpoint").read_text("utf-8"))
     check(size <= tree.size, f"the checkpoint is over {size} entries, here are {tree.size}: the end is missing")
     check(roots.get(size, sha256()) == root, f"the root after {size} entries is not the checkpoint's")
     print(f"verified: {tree.size} entries in {len(names)} blocks; the checkpoint over {size} entries agrees")

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::ledger::{
-    ArchiveName, Block, BlockParts, Check, Checkpoint, Finding, FindingClass, SignedCheckpoint, TileKind, TileName,
-    check_tiles, read_blocks,
+    ArchiveName, Block, BlockParts, Check, Checkpoint, Finding, FindingClass, LogKeys, SignedCheckpoint, TileKind,
+    TileName, check_tiles, read_blocks,
 };
-use crate::trust::NoteVerifier;
 
 use super::dump::{Claims, Dump, read_file};
 use super::output::Failure;
@@ -125,8 +124,8 @@ impl Archived {
     }
 
     /// What its checkpoints vouch for.
-    pub(super) fn vouched(&self, origin: &str, key: &NoteVerifier) -> Vouched {
-        let open = |bytes: &[u8]| SignedCheckpoint::open(&String::from_utf8_lossy(bytes), origin, key);
+    pub(super) fn vouched(&self, keys: &LogKeys) -> Vouched {
+        let open = |bytes: &[u8]| SignedCheckpoint::open_with(&String::from_utf8_lossy(bytes), keys);
         let mut vouched = Vouched::default();
         for (size, bytes) in self.checkpoints() {
             let name = ArchiveName::CheckpointAt(size).to_string();

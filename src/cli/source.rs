@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::api::names::CHECKPOINT_CONFIG_MAP;
 use crate::constitution::State;
 use crate::ledger::{
-    Block, BlockParts, Check, Checkpoint, Finding, FindingClass, HashTree, Head, LogTrust, Report, Scope,
+    Block, BlockParts, Check, Checkpoint, Finding, FindingClass, HashTree, Head, LogKeys, LogTrust, Report, Scope,
     SignedCheckpoint, leaf_hash,
 };
 use crate::store::Recorded;
@@ -38,9 +38,10 @@ pub(super) struct Source {
 /// What the verifier believes beforehand.
 #[derive(Debug, clap::Args)]
 pub(super) struct Trust {
-    /// The log's key, as `miax ledger head` prints it.
-    #[arg(long, env = "MIAX_LOG_KEY", hide_env_values = true)]
-    key: Option<String>,
+    /// The log's key, as `miax ledger head` prints it. Of a ledger it is the one that it began with. What proves something
+    /// across a change of the key is checked with both: give it twice.
+    #[arg(id = "log_key", long = "key", value_name = "KEY", env = "MIAX_LOG_KEY", hide_env_values = true)]
+    keys: Vec<String>,
     /// Origin of the log; without it the name in the key.
     #[arg(long)]
     origin: Option<String>,
@@ -64,6 +65,8 @@ pub(super) struct Verified {
     /// The same blocks as they were stored, by name.
     pub(super) parts: Vec<(String, BlockParts)>,
     pub(super) published: Option<Published>,
+    /// The keys that the log ever had, with what each vouches for.
+    pub(super) keys: LogKeys,
 }
 
 /// A checkpoint as it was published, with what its signature vouches for.
@@ -75,10 +78,10 @@ pub(super) struct Published {
 
 impl Published {
     /// Reads a checkpoint that was kept in a file.
-    pub(super) fn read(path: &Path, origin: &str, key: &NoteVerifier) -> Result<Self, Failure> {
+    pub(super) fn read(path: &Path, keys: &LogKeys) -> Result<Self, Failure> {
         let note = read_text(path)?;
-        let signed =
-            SignedCheckpoint::open(&note, origin, key).map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+        let signed = SignedCheckpoint::open_with(&note, keys);
+        let signed = signed.map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
         Ok(Self { note, signed })
     }
 
@@ -170,7 +173,12 @@ impl Source {
             dump: Some(path),
             #[cfg(feature = "client")]
             cluster: super::online::Cluster::default(),
-            trust: Trust { key, origin: None, checkpoint: None, witnesses: Witnesses::default() },
+            trust: Trust {
+                keys: key.into_iter().collect(),
+                origin: None,
+                checkpoint: None,
+                witnesses: Witnesses::default(),
+            },
             output: Format::default(),
         }
     }
@@ -207,7 +215,6 @@ impl Source {
 
 /// What a verification starts with.
 pub(super) struct Resolved {
-    pub(super) trust: LogTrust,
     pub(super) checkpoints: Vec<(Checkpoint, String)>,
     pub(super) published: Option<Published>,
     /// The checkpoint of the dump, when the log's key did not sign it.
@@ -217,13 +224,13 @@ pub(super) struct Resolved {
 impl Trust {
     /// Belief in a log that is known already.
     pub(super) fn of_log(origin: &str, key: &NoteVerifier) -> Self {
-        let (key, origin) = (Some(key.to_string()), Some(origin.to_owned()));
-        Self { key, origin, checkpoint: None, witnesses: Witnesses::default() }
+        let (keys, origin) = (vec![key.to_string()], Some(origin.to_owned()));
+        Self { keys, origin, checkpoint: None, witnesses: Witnesses::default() }
     }
 
-    /// The log's key and the checkpoints to compare: what the user brings, else what the dump says about itself.
-    pub(super) fn resolve(&self, claims: &Claims) -> Result<Resolved, Failure> {
-        let text = match &self.key {
+    /// Which log it is, by the key that the user brings, else by what the dump says about itself.
+    pub(super) fn log_of(&self, claims: &Claims) -> Result<LogTrust, Failure> {
+        let text = match self.keys.first() {
             Some(key) => key.clone(),
             None if claims.key.is_empty() => {
                 return Err(Failure::new("the log's key is not in the dump")
@@ -235,6 +242,11 @@ impl Trust {
             }
         };
         let (origin, key) = self.log(&text)?;
+        Ok(LogTrust { epoch: epoch_of(&origin)?, origin, key })
+    }
+
+    /// The checkpoints to compare, opened with the log's keys.
+    pub(super) fn resolve(&self, claims: &Claims, keys: &LogKeys) -> Result<Resolved, Failure> {
         let (mut checkpoints, mut published, mut wrong) = (Vec::new(), None, None);
         // The newest one may be so new that the witnesses have not answered yet: then the one before it counts for them.
         let enough = |note: &str, quorum: &Quorum| quorum.reached(note, now()).is_ok_and(|time| time.is_some());
@@ -242,7 +254,7 @@ impl Trust {
         let claimed =
             [(&claims.checkpoint, "the checkpoint in the dump"), (&claims.witnessed, "the witnessed checkpoint")];
         for (note, name) in claimed.into_iter().filter(|(note, _)| !note.is_empty()) {
-            match SignedCheckpoint::open(note, &origin, &key) {
+            match SignedCheckpoint::open_with(note, keys) {
                 Ok(signed) => {
                     checkpoints.push((signed.checkpoint().clone(), name.to_owned()));
                     if published.is_none() || !newest {
@@ -256,33 +268,34 @@ impl Trust {
             }
         }
         if let Some(path) = &self.checkpoint {
-            let kept = Published::read(path, &origin, &key)?;
+            let kept = Published::read(path, keys)?;
             checkpoints.push((kept.signed.checkpoint().clone(), path.display().to_string()));
             published = Some(kept);
         }
-        let trust = LogTrust { epoch: epoch_of(&origin)?, origin, key };
-        Ok(Resolved { trust, checkpoints, published, wrong })
+        Ok(Resolved { checkpoints, published, wrong })
     }
 
     /// The log of a dump: by the key that the user brings, else by what the dump says about itself.
     #[cfg(feature = "client")]
     pub(super) fn of(&self, dump: &Dump) -> Result<LogTrust, Failure> {
-        self.resolve(&dump.claims.clone().unwrap_or_default()).map(|resolved| resolved.trust)
+        self.log_of(&dump.claims.clone().unwrap_or_default())
     }
 
-    /// Origin and key of the log, which the user must name: a proof cannot vouch for itself.
-    pub(super) fn named(&self) -> Result<(String, NoteVerifier), Failure> {
-        let text = self.key.as_deref().ok_or_else(|| {
+    /// The keys of the log, which the user must name: a proof cannot vouch for itself, nor say for which sizes a key vouches.
+    pub(super) fn named(&self) -> Result<LogKeys, Failure> {
+        let keys = self.keys.iter().map(|text| self.log(text)).collect::<Result<Vec<_>, _>>()?;
+        let (origin, _) = keys.first().ok_or_else(|| {
             Failure::new("the log's key is not given; a proof cannot vouch for itself")
                 .with_next("give --key; `miax ledger head` prints it in the cluster")
         })?;
-        self.log(text)
+        Ok(LogKeys::unread(origin, keys.iter().map(|(_, key)| key.clone())))
     }
 
-    /// The log that the user names.
-    pub(super) fn log_trust(&self) -> Result<LogTrust, Failure> {
-        let (origin, key) = self.named()?;
-        Ok(LogTrust { epoch: epoch_of(&origin)?, origin, key })
+    /// The same with the epoch of the log.
+    pub(super) fn named_with_epoch(&self) -> Result<(LogKeys, u16), Failure> {
+        let keys = self.named()?;
+        let epoch = epoch_of(keys.origin())?;
+        Ok((keys, epoch))
     }
 
     /// The witnesses that must have seen the log, when the user names some.

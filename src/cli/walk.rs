@@ -2,7 +2,9 @@
 
 use crate::api::names::CHECKPOINT_CONFIG_MAP;
 use crate::constitution::State;
-use crate::ledger::{AuditState, BlockParts, Check, Finding, FindingClass, Head, Scope, Verifier, parse_block_name};
+use crate::ledger::{
+    AuditState, BlockParts, Check, Finding, FindingClass, Head, LogKeys, LogTrust, Scope, Verifier, parse_block_name,
+};
 use crate::store::{ReplayError, read_entries, replay};
 use crate::trust::sha256;
 
@@ -30,11 +32,38 @@ pub(super) fn verify(dump: Dump, trust: &Trust) -> Result<(Verified, State), Fai
 /// The same, with the end of the chain that was verified. What an earlier audit saw must still be there; State is that of
 /// the entries that were looked at.
 pub(super) fn walk(dump: Dump, trust: &Trust, earlier: Option<&Earlier>) -> Result<(Verified, State, Head), Failure> {
+    let claims = dump.claims.clone().unwrap_or_default();
+    let log = trust.log_of(&claims)?;
+    let mut keys = LogKeys::new(&log.origin, log.key.clone());
+    // A key that followed the first is known by the log alone: then the checkpoints are opened with what it says.
+    if trust.resolve(&claims, &keys).is_ok_and(|resolved| resolved.wrong.is_none()) {
+        let walked = walk_with(&dump, trust, earlier, (&log, &keys))?;
+        if !walked.2.log_keys().is_rotated() {
+            return Ok(walked);
+        }
+        keys = walked.2.log_keys().clone();
+    } else {
+        let mut head = Head::genesis(log.clone());
+        let parts = dump.blocks.iter().filter_map(|(_, parts)| parts.as_ref().ok());
+        let _ = parts.map(|parts| head.fold(parts)).take_while(Result::is_ok).count();
+        keys = head.log_keys().clone();
+    }
+    walk_with(&dump, trust, earlier, (&log, &keys))
+}
+
+/// Walks with keys of the log that are known beforehand: checkpoints are opened with them.
+fn walk_with(
+    dump: &Dump,
+    trust: &Trust,
+    earlier: Option<&Earlier>,
+    (log, keys): (&LogTrust, &LogKeys),
+) -> Result<(Verified, State, Head), Failure> {
     let Dump { blocks, claims, archived, live } = dump;
-    let claims = claims.unwrap_or_default();
+    let claims = claims.clone().unwrap_or_default();
     let quorum = trust.quorum()?;
-    let Resolved { trust, mut checkpoints, published, wrong } = trust.resolve(&claims)?;
-    let vouched = archived.as_ref().map(|a| a.vouched(&trust.origin, &trust.key)).unwrap_or_default();
+    let Resolved { mut checkpoints, published, wrong } = trust.resolve(&claims, keys)?;
+    let trust = log.clone();
+    let vouched = archived.as_ref().map(|a| a.vouched(keys)).unwrap_or_default();
     let Vouched { checkpoints: kept, size: archived_size, wrong: wrong_in_archive } = vouched;
     checkpoints.extend(kept);
     let mut begin = Head::genesis(trust.clone());
@@ -48,35 +77,35 @@ pub(super) fn walk(dump: Dump, trust: &Trust, earlier: Option<&Earlier>) -> Resu
         checkpoints.push((state.checkpoint(), format!("the last audit, in {place},")));
         if *go_on {
             begin = state.resume(trust.clone()).map_err(|e| useless(&e))?;
-            replaced = last_replaced(&blocks, &state);
+            replaced = last_replaced(blocks, &state);
         }
     }
     let resumed = begin.next_block();
     // The objects of an archive are computed again from all blocks.
-    let archived = archived.filter(|_| resumed.0 == 0);
+    let archived = archived.as_ref().filter(|_| resumed.0 == 0);
     let mut verifier = Verifier::resume(begin, checkpoints);
     let (mut state, mut entries) = (State::default(), Vec::new());
     let (mut right, mut stored) = (Vec::new(), Vec::new());
     let mut senseless = None;
     for (name, parts) in blocks {
-        if parse_block_name(&name).is_some_and(|(epoch, number)| epoch == trust.epoch && number < resumed) {
+        if parse_block_name(name).is_some_and(|(epoch, number)| epoch == trust.epoch && number < resumed) {
             continue;
         }
         let parts = match parts {
             Ok(parts) => parts,
             Err(what) => {
-                verifier.unreadable(&name, what);
+                verifier.unreadable(name, what.clone());
                 continue;
             }
         };
-        if let (Some(block), None) = (verifier.block(&name, &parts), &senseless) {
+        if let (Some(block), None) = (verifier.block(name, parts), &senseless) {
             // Where the beginning was not read, nothing can be said about what fits to it.
             let read = if resumed.0 == 0 { replay(&block, &mut state) } else { read_entries(&block) };
             match read {
                 Ok(recorded) => {
                     entries.extend(recorded);
                     right.push(block);
-                    stored.push((name, parts));
+                    stored.push((name.clone(), parts.clone()));
                 }
                 Err(error) => {
                     let (check, class) = match &error {
@@ -86,32 +115,33 @@ pub(super) fn walk(dump: Dump, trust: &Trust, earlier: Option<&Earlier>) -> Resu
                             (Check::EntryForm, FindingClass::Tampered)
                         }
                     };
-                    senseless = Some(Finding::new(check, class, name, Some(error.index()), error.to_string()));
+                    senseless = Some(Finding::new(check, class, name.as_str(), Some(error.index()), error.to_string()));
                 }
             }
         }
     }
     let head = verifier.head().clone();
+    let keys = head.log_keys().clone();
     let mut report = verifier.finish();
     report.findings.extend(senseless);
     report.checkpoints += usize::from(wrong.is_some());
     report.findings.extend(replaced);
     report.findings.extend(wrong);
     report.findings.extend(wrong_in_archive);
-    if let Some(archived) = &archived {
+    if let Some(archived) = archived {
         report.findings.extend(archived.check(&stored, &right, archived_size));
     }
     let (documents, forged) = embedded::check(&entries);
     report.findings.extend(forged);
     let unwitnessed = quorum.as_ref().and_then(|q| witnessed::check(q, published.as_ref(), CHECKPOINT_CONFIG_MAP));
     report.findings.extend(unwitnessed);
-    if live {
+    if *live {
         report.findings.iter_mut().for_each(Finding::of_the_log_itself);
     }
     let kinds = entries.iter().map(|r| r.event.kind()).collect();
     let (epoch, witnesses, archived) = (trust.epoch, quorum.is_some(), archived.is_some());
     let scope = Scope { epoch, witnesses, archived, copies: 0, documents, kinds };
-    Ok((Verified { report, scope, trust, entries, claims, blocks: right, parts: stored, published }, state, head))
+    Ok((Verified { report, scope, trust, entries, claims, blocks: right, parts: stored, published, keys }, state, head))
 }
 
 /// Whether the last block that an earlier audit saw is another one now, or gone.

@@ -51,8 +51,12 @@ pub enum Event {
     Flood(Box<FloodEvent>),
     /// The ledger was broken and is whole again.
     Recover(RecoverEvent),
-    /// A writer's key was introduced; the ledger checks it, State ignores it.
+    /// A key of a writer or of the log was introduced; the ledger checks it, State ignores it.
     KeyAdd(KeyEvent),
+    /// A key of the log vouches for nothing more; the ledger checks it, State ignores it.
+    KeyRetire(KeyEvent),
+    /// A key of the log is in wrong hands; the ledger checks it, State ignores it.
+    KeyRevoke(KeyEvent),
     /// The operator runs by another policy for witnesses than before.
     PolicySet(PolicySetEvent),
     /// The log was unwitnessed for too long, or is witnessed again.
@@ -182,7 +186,7 @@ pub struct AdoptEvent {
     pub text: Digest,
 }
 
-/// A writer's key. The ledger verifies and uses it; the constitution only shows it.
+/// A key of a writer or of the log. The ledger verifies and uses it; the constitution only shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyEvent {
     /// The fields as the ledger stores them.
@@ -251,6 +255,8 @@ impl Event {
             Self::KeyAdd(_) => "key.add",
             Self::PolicySet(_) => "policy.set",
             Self::Unwitnessed(_) => "unwitnessed",
+            Self::KeyRetire(_) => "key.retire",
+            Self::KeyRevoke(_) => "key.revoke",
         }
     }
 
@@ -272,7 +278,9 @@ impl Event {
             | Self::Adopt(_)
             | Self::EffectDone(_)
             | Self::EffectFailed(_)
-            | Self::KeyAdd(_) => None,
+            | Self::KeyAdd(_)
+            | Self::KeyRetire(_)
+            | Self::KeyRevoke(_) => None,
         }
     }
 
@@ -295,7 +303,7 @@ impl Event {
             Self::PolicySet(e) => serde_json::to_value(e),
             Self::Unwitnessed(e) => serde_json::to_value(e),
             Self::Recover(e) => serde_json::to_value(e),
-            Self::KeyAdd(e) => Ok(Value::Object(e.fields.clone())),
+            Self::KeyAdd(e) | Self::KeyRetire(e) | Self::KeyRevoke(e) => Ok(Value::Object(e.fields.clone())),
         };
         match value {
             Ok(Value::Object(map)) => Ok(map),
@@ -326,6 +334,8 @@ impl Event {
             "unwitnessed" => serde_json::from_value(value).map(Self::Unwitnessed),
             "recover" => serde_json::from_value(value).map(Self::Recover),
             "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),
+            "key.retire" => serde_json::from_value(value).map(|fields| Self::KeyRetire(KeyEvent { fields })),
+            "key.revoke" => serde_json::from_value(value).map(|fields| Self::KeyRevoke(KeyEvent { fields })),
             other => return Err(EventError::Kind(other.to_owned())),
         };
         event.map_err(|source| EventError::Fields { kind: kind.to_owned(), source })

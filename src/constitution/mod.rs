@@ -40,7 +40,7 @@ pub use gate::{GateRequest, gate};
 pub use judge::{judge, recheck, unchanged};
 pub use lint::{LintFinding, LintLevel, LintName, lint};
 pub use manifest::Manifest;
-pub use proposal::{Effect, EffectPlan, Outcome, Proposal, Reply, deliberate};
+pub use proposal::{Effect, EffectPlan, LogKeyStep, Outcome, Proposal, Reply, deliberate};
 pub use record::executor;
 pub use request::{Operation, Request, authority};
 pub use state::{CommandState, Emergency, InForce, Lifetime, Obligation, Owed, Standing, State, StateError, Waiver};

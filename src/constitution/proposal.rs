@@ -10,8 +10,8 @@ use crate::units::{Digest, LogIndex};
 use super::action::{Target, WorkloadAction};
 use super::decision::Decision;
 use super::event::{
-    EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, FloodEvent, PolicySetEvent, RecoverEvent, StoredEvent,
-    UnwitnessedEvent,
+    EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, FloodEvent, KeyEvent, PolicySetEvent, RecoverEvent,
+    StoredEvent, UnwitnessedEvent,
 };
 use super::facts::Facts;
 use super::gate::{GateRequest, gate};
@@ -45,8 +45,21 @@ pub enum Proposal {
     Policy(PolicySetEvent),
     /// Record that the log was unwitnessed for too long, or is witnessed again. Nothing happens when that is no news.
     Unwitnessed(UnwitnessedEvent),
+    /// Record a change of the log's keys; whether it is one, the ledger tells.
+    LogKey(LogKeyStep, KeyEvent),
     /// Record how an action ended. Refused when it did not begin or has ended already.
     End(Effect),
+}
+
+/// What is done with a key of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogKeyStep {
+    /// It vouches from here on.
+    Add,
+    /// It vouches for nothing more.
+    Retire,
+    /// It is in wrong hands.
+    Revoke,
 }
 
 /// How an action ended.
@@ -135,6 +148,14 @@ pub fn deliberate(proposal: &Proposal, state: &State, facts: &Facts) -> Outcome 
         Proposal::Flood(event) => Outcome { events: vec![Event::Flood(event.clone())], reply: Reply::Done },
         Proposal::Policy(event) => state.observe_policy(event),
         Proposal::Unwitnessed(event) => state.observe_unwitnessed(event),
+        Proposal::LogKey(step, key) => {
+            let event = match step {
+                LogKeyStep::Add => Event::KeyAdd,
+                LogKeyStep::Retire => Event::KeyRetire,
+                LogKeyStep::Revoke => Event::KeyRevoke,
+            };
+            Outcome { events: vec![event(key.clone())], reply: Reply::Done }
+        }
         Proposal::End(effect) => state.end_effect(effect),
     }
 }

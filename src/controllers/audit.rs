@@ -17,7 +17,7 @@ use crate::api::names::{CHECKPOINT_CONFIG_MAP, SYSTEM_NAMESPACE};
 use crate::api::reason::Reason;
 use crate::constitution::{Proposal, RecoverEvent, TargetFact};
 use crate::ledger::{
-    BlockParts, Check, Checkpoint, Finding, FindingClass, LogTrust, Report, SignedCheckpoint, Verifier,
+    BlockParts, Check, Checkpoint, Finding, FindingClass, LogKeys, LogTrust, Report, SignedCheckpoint, Verifier,
     parse_block_name,
 };
 use crate::store::{
@@ -65,6 +65,8 @@ struct Material {
     blocks: Vec<(String, Result<BlockParts, ReadError>)>,
     anchor: Anchor,
     remembered: Option<Checkpoint>,
+    /// The log's keys, as this replica has read them.
+    keys: LogKeys,
 }
 
 /// Audits for ever.
@@ -112,7 +114,8 @@ impl Auditor {
             Checkpoint { origin: self.trust.origin.clone(), size: view.head.next_index().0, root: view.head.root() };
         let anchor = read_anchor(self.client.clone()).await?.unwrap_or_default();
         let blocks = ConfigMapStore::new(self.client.clone()).list().await?;
-        let material = Material { blocks, anchor, remembered: Some(remembered).filter(|c| c.size > 0) };
+        let (remembered, keys) = (Some(remembered).filter(|c| c.size > 0), view.head.log_keys().clone());
+        let material = Material { blocks, anchor, remembered, keys };
         let trust = self.trust.clone();
         // Hashing 64 MiB takes about a second; nobody else of this process should wait for it.
         let hashed = tokio::task::spawn_blocking(move || examine(trust, material)).await;
@@ -183,11 +186,11 @@ impl Auditor {
 
 /// Hashes everything; gives the blocks back when they are right.
 fn examine(trust: LogTrust, material: Material) -> (Report, Vec<BlockParts>) {
-    let Material { blocks, anchor, remembered } = material;
+    let Material { blocks, anchor, remembered, keys } = material;
     let mut checkpoints = Vec::new();
     let mut wrong = Vec::new();
     if !anchor.checkpoint.is_empty() {
-        match SignedCheckpoint::open(&anchor.checkpoint, &trust.origin, &trust.key) {
+        match SignedCheckpoint::open_with(&anchor.checkpoint, &keys) {
             Ok(signed) => checkpoints.push((signed.checkpoint().clone(), "the checkpoint".to_owned())),
             Err(error) => {
                 let (check, class) = (Check::CheckpointSignatures, FindingClass::Tampered);
@@ -226,9 +229,9 @@ fn examine(trust: LogTrust, material: Material) -> (Report, Vec<BlockParts>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Entry, Head, Writer, block_name};
+    use crate::ledger::{Entry, Head, KeyChange, Writer, block_name};
     use crate::trust::NoteSigner;
-    use crate::units::{BlockNumber, UnixMillis};
+    use crate::units::{BlockNumber, LogIndex, UnixMillis};
 
     const ORIGIN: &str = "miax.dev/ecm/c/0";
 
@@ -254,7 +257,7 @@ mod tests {
         let checkpoint = end.sign(&key()).expect("signs");
         let (origin, key) = (ORIGIN.to_owned(), trust().key.to_string());
         let anchor = Anchor { origin, key, checkpoint, ..Anchor::default() };
-        Material { blocks, anchor, remembered: Some(end) }
+        Material { blocks, anchor, remembered: Some(end), keys: head.log_keys().clone() }
     }
 
     #[track_caller]
@@ -314,6 +317,26 @@ mod tests {
             m.anchor.checkpoint = String::new();
         };
         check(set_back, Check::LargestKnownSize, FindingClass::Tampered, "the memory of this replica vouches for 4");
+    }
+
+    #[test]
+    fn the_checkpoint_is_opened_with_the_keys_that_vouch_now() {
+        let (old, new) = (key(), NoteSigner::try_new(ORIGIN, &[3; 32]).expect("name"));
+        let mut keys = LogKeys::new(ORIGIN, old.verifier());
+        for (index, change) in [(1, KeyChange::Add(new.verifier())), (2, KeyChange::Retire(old.verifier()))] {
+            let text = change.text(ORIGIN);
+            let lines: String = [&old, &new].map(|key| key.line(&text).expect("signs")).concat();
+            keys.apply(LogIndex(index), &change, &format!("{text}\n{lines}")).expect("taken in");
+        }
+        let signed_by = |signer: &NoteSigner| {
+            let mut material = material();
+            let end = material.remembered.clone().expect("an end");
+            (material.anchor.checkpoint, material.keys) = (end.sign(signer).expect("signs"), keys.clone());
+            examine(trust(), material).0
+        };
+        assert!(signed_by(&new).is_whole());
+        let found = signed_by(&old).findings.first().map(|f| f.check);
+        assert_eq!(found, Some(Some(Check::CheckpointSignatures)), "the first key vouches for nothing more");
     }
 
     #[test]

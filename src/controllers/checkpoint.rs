@@ -1,4 +1,4 @@
-//! Checkpoints: the log's key vouches for size and root of what was read back from the store, never for less than before, and
+//! Checkpoints: the log's keys vouch for size and root of what was read back from the store, never for less than before, and
 //! never for anything that contradicts what a witness holds.
 //!
 //! The order, and the world after a crash at each step: a checkpoint is stored (compare-and-swap) before any witness is asked,
@@ -17,12 +17,15 @@ use tokio::time::Instant;
 use crate::api::names::{CHECKPOINT_CONFIG_MAP, SYSTEM_NAMESPACE};
 use crate::api::reason::Reason;
 use crate::constitution::{PolicySetEvent, Proposal, TargetFact, UnwitnessedEvent};
-use crate::ledger::{Checkpoint, Contradiction, WitnessLag};
-use crate::store::{Anchor, AppendError, ConfigMapStore, Confirmed, Health, StoreEvent, View, anchor_data, anchor_of};
-use crate::trust::{NoteSigner, NoteVerifier, WitnessMode, WitnessPolicy, sha256};
+use crate::ledger::{Checkpoint, Contradiction, LogKeys, VouchError, WitnessLag};
+use crate::store::{
+    Anchor, AppendError, ConfigMapStore, Confirmed, Health, HeldKeys, StoreEvent, View, anchor_data, anchor_of,
+};
+use crate::trust::{WitnessMode, WitnessPolicy, sha256};
 use crate::units::{Seconds, UnixSeconds};
 
 use super::Context;
+use super::signing::{Signing, SigningError, known};
 use super::witness::{CompareError, Endpoint, Heard, LeafError, Question, Witnesses};
 
 /// How often it is looked whether the log has grown.
@@ -36,8 +39,8 @@ const EVENT_DEADLINE: Duration = Duration::from_secs(2);
 pub struct CheckpointWriter {
     /// What every controller works with.
     pub context: Arc<Context>,
-    /// The log's key.
-    pub key: NoteSigner,
+    /// The log's keys that this process holds: every one that vouches signs.
+    pub keys: HeldKeys,
     /// The blocks, to make proofs from.
     pub store: ConfigMapStore,
     /// Epoch of the log.
@@ -66,7 +69,9 @@ enum WriteError {
     #[error("{0}")]
     Note(#[from] crate::trust::NoteError),
     #[error("the checkpoint in the cluster does not open: {0}")]
-    Open(#[from] crate::ledger::CheckpointError),
+    Open(#[from] VouchError),
+    #[error("{0}")]
+    Sign(#[from] SigningError),
     #[error("the checkpoint in the cluster vouches for {0} entries, this replica has seen {1}")]
     Smaller(u64, u64),
     #[error("too few witnesses were heard: {0} of {1}; nothing is signed before")]
@@ -76,7 +81,7 @@ enum WriteError {
 /// The writer with what it remembers.
 struct Keeper {
     writer: CheckpointWriter,
-    verifier: NoteVerifier,
+    signing: Signing,
     witnesses: Option<Witnesses<ConfigMapStore>>,
     /// Whether the witnesses were asked what they know, before anything is signed.
     heard: bool,
@@ -93,9 +98,9 @@ pub async fn keep_checkpoints(mut writer: CheckpointWriter) {
     let endpoints = std::mem::take(&mut writer.endpoints);
     let store = || writer.store.clone();
     let witnesses = writer.policy.clone().map(|policy| Witnesses::new(policy, endpoints, store(), writer.epoch));
-    let (verifier, heard) = (writer.key.verifier(), witnesses.is_none());
+    let (signing, heard) = (Signing::new(writer.keys.clone()), witnesses.is_none());
     let lag = WitnessLag::default();
-    let mut keeper = Keeper { writer, verifier, witnesses, heard, ahead: None, untold: None, written: 0, lag };
+    let mut keeper = Keeper { writer, signing, witnesses, heard, ahead: None, untold: None, written: 0, lag };
     loop {
         tokio::time::sleep(PERIOD).await;
         let view = keeper.writer.context.ledger.view();
@@ -117,27 +122,34 @@ impl Keeper {
             return Ok(());
         }
         let Confirmed { size, root: Some(root) } = view.confirmed else { return Ok(()) };
-        let checkpoint = Checkpoint { origin: self.verifier.name().to_owned(), size, root };
+        let checkpoint = Checkpoint { origin: view.head.trust().origin.clone(), size, root };
+        let note = self.signing.sign(&checkpoint, view.head.log_keys()).await?;
         if size > self.written {
-            self.write(&checkpoint).await?;
+            self.write(&checkpoint, &note, view).await?;
             self.written = size;
         }
-        let asked = self.ask(&checkpoint, view, now).await;
+        let asked = self.ask(&checkpoint, &note, view, now).await;
         self.measure(view, now);
         self.record(view, now).await?;
         asked
     }
 
-    fn question<'a>(note: &'a str, view: &View, key: &'a NoteVerifier, now: UnixSeconds) -> Question<'a> {
-        Question { note, end: view.confirmed, tip: view.head.next_block(), key, now }
+    fn question<'a>(note: &'a str, view: &View, keys: &'a LogKeys, now: UnixSeconds) -> Question<'a> {
+        Question { note, end: view.confirmed, tip: view.head.next_block(), keys, now }
+    }
+
+    /// The keys by which something may contradict what is here.
+    fn keys(&self, view: &View) -> LogKeys {
+        self.signing.beside(view.head.log_keys(), view.head.next_index().0)
     }
 
     /// Compares what witnesses and cluster hold with what is here. `false`: nothing may be signed yet.
     async fn hear(&mut self, view: &View, now: UnixSeconds) -> Result<bool, WriteError> {
         let anchor = anchor_of(&self.api().get(CHECKPOINT_CONFIG_MAP).await?);
+        let keys = self.keys(view);
         let Some(witnesses) = &mut self.witnesses else { return Ok(true) };
-        let Heard { keys: count, largest, .. } = witnesses.hear(&self.verifier).await;
-        let question = Self::question("", view, &self.verifier, now);
+        let Heard { keys: count, largest, .. } = witnesses.hear(&keys).await;
+        let question = Self::question("", view, &keys, now);
         let kept = Some(anchor.contradiction).filter(|note| !note.is_empty());
         for shown in largest.map(|(_, note)| note).into_iter().chain(kept.clone()) {
             if let Some(contradiction) = witnesses.compare(&shown, &question).await? {
@@ -162,12 +174,18 @@ impl Keeper {
         Ok(true)
     }
 
-    async fn ask(&mut self, checkpoint: &Checkpoint, view: &View, now: UnixSeconds) -> Result<(), WriteError> {
-        let note = checkpoint.sign(&self.writer.key)?;
+    async fn ask(
+        &mut self,
+        checkpoint: &Checkpoint,
+        note: &str,
+        view: &View,
+        now: UnixSeconds,
+    ) -> Result<(), WriteError> {
+        let keys = self.keys(view);
         let Some(witnesses) = &mut self.witnesses else { return Ok(()) };
-        let round = witnesses.ask(&Self::question(&note, view, &self.verifier, now)).await?;
+        let round = witnesses.ask(&Self::question(note, view, &keys, now)).await?;
         round.results.iter().for_each(|(_, result)| self.writer.context.metrics.witness_answered(*result));
-        let cosigned = witnesses.cosigned(&note);
+        let cosigned = witnesses.cosigned(note);
         let reached = witnesses.policy.quorum.reached(&cosigned, now)?;
         if let Some((contradiction, shown)) = round.contradiction {
             self.accuse(contradiction, shown).await;
@@ -175,7 +193,7 @@ impl Keeper {
         }
         self.ahead = None;
         if round.news {
-            self.publish(checkpoint, &cosigned, reached.is_some()).await?;
+            self.publish(checkpoint, &cosigned, reached.is_some(), view).await?;
         }
         if let Some(since) = reached {
             self.lag.witnessed(checkpoint.size, since, now);
@@ -202,9 +220,10 @@ impl Keeper {
 
     /// The ledger is broken off. If that is because a witness holds more of it, the others learn it too, and people get the proof.
     async fn tell_why(&mut self, view: &View) -> Result<(), WriteError> {
+        let keys = self.keys(view);
         if let (false, Some(witnesses)) = (self.heard, &mut self.witnesses) {
             self.heard = true;
-            let heard = witnesses.hear(&self.verifier).await;
+            let heard = witnesses.hear(&keys).await;
             if let Some((_, note)) = heard.largest.filter(|(held, _)| held.size > view.head.next_index().0) {
                 tracing::error!(shown = note, "a witness holds more of the ledger than is here");
                 self.writer.context.metrics.contradicted();
@@ -245,23 +264,14 @@ impl Keeper {
         Ok(())
     }
 
-    /// The checkpoint that the cluster has.
-    fn known(&self, anchor: &Anchor) -> Result<Option<Checkpoint>, WriteError> {
-        match anchor.checkpoint.as_str() {
-            "" => Ok(None),
-            note => Ok(Some(Checkpoint::open(note, self.verifier.name(), &self.verifier)?)),
-        }
-    }
-
-    async fn write(&self, checkpoint: &Checkpoint) -> Result<(), WriteError> {
-        let note = checkpoint.sign(&self.writer.key)?;
-        let replace = |anchor: &mut Anchor| match self.known(anchor)? {
+    async fn write(&self, checkpoint: &Checkpoint, note: &str, view: &View) -> Result<(), WriteError> {
+        let replace = |anchor: &mut Anchor| match known(&anchor.checkpoint, view.head.log_keys())? {
             // Another replica was faster, or we are behind: a smaller size is never signed.
             Some(known) if known.size > checkpoint.size => Err(WriteError::Smaller(known.size, checkpoint.size)),
             Some(known) if known.size == checkpoint.size && known.root != checkpoint.root => Err(WriteError::Another),
             Some(known) if known.size == checkpoint.size => Ok(false),
             Some(_) | None => {
-                anchor.checkpoint = note;
+                note.clone_into(&mut anchor.checkpoint);
                 Ok(true)
             }
         };
@@ -269,8 +279,14 @@ impl Keeper {
     }
 
     /// Shows the checkpoint with the lines of the witnesses, if it is still the newest.
-    async fn publish(&self, checkpoint: &Checkpoint, cosigned: &str, quorum: bool) -> Result<(), WriteError> {
-        let show = |anchor: &mut Anchor| match self.known(anchor)? {
+    async fn publish(
+        &self,
+        checkpoint: &Checkpoint,
+        cosigned: &str,
+        quorum: bool,
+        view: &View,
+    ) -> Result<(), WriteError> {
+        let show = |anchor: &mut Anchor| match known(&anchor.checkpoint, view.head.log_keys())? {
             Some(known) if known == *checkpoint => {
                 cosigned.clone_into(&mut anchor.checkpoint);
                 if quorum {

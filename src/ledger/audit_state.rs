@@ -9,6 +9,7 @@ use crate::units::{BlockNumber, Digest, UnixMillis, hex, unhex};
 
 use super::chain::{Head, LogTrust};
 use super::checkpoint::Checkpoint;
+use super::log_keys::{KeyWindow, LogKeys};
 use super::tree::CompactRange;
 
 /// The form, in the field `format`.
@@ -33,6 +34,9 @@ pub struct AuditState {
     edge: String,
     /// The writers that were introduced so far.
     writers: Vec<KnownWriter>,
+    /// The log's keys, when there was ever another one than the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<KeyWindow>,
 }
 
 /// A writer that the log's key introduced.
@@ -61,7 +65,7 @@ impl AuditState {
     /// The state after everything up to this head was whole.
     #[must_use]
     pub fn of(head: &Head) -> Self {
-        let Head { trust, next, previous, range, writers } = head;
+        let Head { trust, next, previous, range, writers, keys } = head;
         let writers = writers.values().map(|(key, end)| KnownWriter { public: key.to_string(), not_after: *end });
         Self {
             format: FORMAT.to_owned(),
@@ -72,6 +76,7 @@ impl AuditState {
             previous: *previous,
             edge: hex(&range.to_bytes()),
             writers: writers.collect(),
+            keys: if keys.is_rotated() { keys.windows() } else { Vec::new() },
         }
     }
 
@@ -123,7 +128,7 @@ impl AuditState {
     /// # Errors
     /// [`AuditStateError::Contradiction`].
     pub fn resume(&self, trust: LogTrust) -> Result<Head, AuditStateError> {
-        let Self { format: _, origin: _, size, root, blocks, previous, edge, writers } = self;
+        let Self { format: _, origin: _, size, root, blocks, previous, edge, writers, keys } = self;
         let range = unhex(edge).and_then(|bytes| CompactRange::from_bytes(*size, &bytes));
         let range = range.filter(|range| range.root() == *root).ok_or(AuditStateError::Contradiction("edge"))?;
         let writer = |known: &KnownWriter| {
@@ -132,6 +137,11 @@ impl AuditState {
         };
         let writers = writers.iter().map(writer).collect::<Option<_>>();
         let writers = std::sync::Arc::new(writers.ok_or(AuditStateError::Contradiction("list of writers"))?);
-        Ok(Head { trust: std::sync::Arc::new(trust), next: *blocks, previous: *previous, range, writers })
+        let keys = match keys.as_slice() {
+            [] => LogKeys::new(&trust.origin, trust.key.clone()),
+            windows => LogKeys::of_windows(&trust, windows).ok_or(AuditStateError::Contradiction("list of keys"))?,
+        };
+        let (trust, keys) = (std::sync::Arc::new(trust), std::sync::Arc::new(keys));
+        Ok(Head { trust, next: *blocks, previous: *previous, range, writers, keys })
     }
 }

@@ -4,19 +4,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::trust::{NoteError, NoteSigner, NoteVerifier, open_note, sha256};
+use crate::trust::{NoteVerifier, sha256};
 use crate::units::{BlockNumber, Digest, LogIndex, UnixMillis};
 
 use super::block::{
     Block, BlockError, BlockParts, Header, MAX_BLOCK_BYTES, MAX_BLOCK_ENTRIES, compress, leaf_prefixes, pack, seal,
 };
-use super::entry::{Entry, EntryError};
+use super::entry::Entry;
+use super::key_change::KeyChange;
+use super::log_keys::LogKeys;
 use super::tree::{CompactRange, leaf_hash};
-
-/// Kind of the entry that introduces a writer's key. It counts only as the first entry of a block.
-const KEY_ADD: &str = "key.add";
+use super::writer::{KEY_ADD, Writer, introduction_text};
 
 /// What a verifier must know beforehand: which log, and the key that vouches for its writers and checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,14 +37,7 @@ pub struct Head {
     pub(super) previous: Digest,
     pub(super) range: CompactRange,
     pub(super) writers: Arc<BTreeMap<String, (NoteVerifier, UnixMillis)>>,
-}
-
-/// A writer's secret key with the entry that introduces it.
-#[derive(Debug)]
-pub struct Writer {
-    signer: NoteSigner,
-    introduction: Map<String, Value>,
-    not_after: UnixMillis,
+    pub(super) keys: Arc<LogKeys>,
 }
 
 /// Why a block does not continue the chain.
@@ -75,6 +68,9 @@ pub enum ChainError {
     /// The first entry of a block cannot be read although it introduces the writer.
     #[error("the introduction of the writer is wrong: {0}")]
     Introduction(String),
+    /// The first entry of a block changes the log's keys, but may not.
+    #[error("the change of the log's keys is refused: {0}")]
+    LogKeys(String),
     /// The number is not the next one.
     #[error("block {found} stands where block {expected} should")]
     Number {
@@ -97,14 +93,6 @@ pub enum ChainError {
     WriterExpired(String),
 }
 
-/// Why a writer cannot be made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WriterError {
-    /// Signing the introduction failed.
-    #[error("the writer's key cannot be introduced: {0}")]
-    Note(#[from] NoteError),
-}
-
 /// How many entries fit into a block that begins at `first`.
 #[must_use]
 pub fn boundary_room(first: LogIndex) -> usize {
@@ -112,62 +100,12 @@ pub fn boundary_room(first: LogIndex) -> usize {
     MAX_BLOCK_ENTRIES - usize::try_from(used).unwrap_or(0)
 }
 
-/// What the log's key signs to introduce a writer.
-fn introduction_text(origin: &str, verifier: &NoteVerifier, not_after: UnixMillis) -> String {
-    format!("miax.dev/writer/v1\n{origin}\n{verifier}\n{not_after}\n")
-}
-
-impl Writer {
-    /// A writer from 32 secret random bytes that the caller brings, introduced by the log's key.
-    ///
-    /// # Errors
-    /// [`WriterError::Note`] when the name cannot name a key.
-    pub fn try_new(
-        origin: &str,
-        log_key: &NoteSigner,
-        name: &str,
-        seed: &[u8; 32],
-        not_after: UnixMillis,
-    ) -> Result<Self, WriterError> {
-        let signer = NoteSigner::try_new(name, seed)?;
-        let verifier = signer.verifier();
-        let proof = log_key.sign(&introduction_text(origin, &verifier, not_after))?;
-        let introduction = Map::from_iter([
-            ("name".to_owned(), Value::from(name)),
-            ("public".to_owned(), Value::from(verifier.to_string())),
-            ("notAfter".to_owned(), Value::from(not_after.0)),
-            ("proof".to_owned(), Value::from(proof)),
-        ]);
-        Ok(Self { signer, introduction, not_after })
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.signer.name()
-    }
-
-    /// When its key expires.
-    #[must_use]
-    pub fn not_after(&self) -> UnixMillis {
-        self.not_after
-    }
-
-    /// The entry that must be the first of its first block.
-    ///
-    /// # Errors
-    /// Those of [`Entry::encode`].
-    pub fn introduce(&self, now: UnixMillis) -> Result<Vec<u8>, EntryError> {
-        let (kind, writer) = (KEY_ADD.to_owned(), self.name().to_owned());
-        Entry { kind, time: now, writer, fields: self.introduction.clone() }.encode()
-    }
-}
-
 impl Head {
     /// The head of a log without entries.
     #[must_use]
     pub fn genesis(trust: LogTrust) -> Self {
         Self {
+            keys: Arc::new(LogKeys::new(&trust.origin, trust.key.clone())),
             trust: Arc::new(trust),
             next: BlockNumber(0),
             previous: Digest([0; 32]),
@@ -203,6 +141,22 @@ impl Head {
     #[must_use]
     pub fn root(&self) -> Digest {
         self.range.root()
+    }
+
+    /// The log's own keys, as the entries so far have left them.
+    #[must_use]
+    pub fn log_keys(&self) -> &LogKeys {
+        &self.keys
+    }
+
+    /// Whether the next block may begin with this entry, as far as it introduces a writer or changes the log's keys.
+    ///
+    /// # Errors
+    /// [`ChainError::LogKeys`], [`ChainError::Introduction`].
+    pub fn may_begin_with(&self, entry: &[u8]) -> Result<(), ChainError> {
+        let entry = Entry::decode(entry).map_err(|e| ChainError::Introduction(e.to_string()))?;
+        self.introduced_by(&entry)?;
+        self.keys_after(&entry).map(drop)
     }
 
     /// Whether the log knows the writer.
@@ -275,7 +229,10 @@ impl Head {
         if header.first != self.next_index() {
             return Err(ChainError::First { found: header.first, expected: self.next_index() });
         }
-        let introduced = self.introduced_by(&block)?;
+        let first = block.entries().next().map(Entry::decode).transpose();
+        let first = first.map_err(|e| ChainError::Introduction(e.to_string()))?;
+        let introduced = first.as_ref().map(|first| self.introduced_by(first)).transpose()?.flatten();
+        let keys = first.as_ref().map(|first| self.keys_after(first)).transpose()?.flatten();
         let known = introduced.as_ref().filter(|(name, ..)| *name == header.writer).map(|(_, key, end)| (key, *end));
         let (writer, not_after) = match known {
             Some(writer) => writer,
@@ -297,14 +254,24 @@ impl Head {
         if let Some((name, key, end)) = introduced {
             Arc::make_mut(&mut self.writers).insert(name, (key, end));
         }
+        if let Some(keys) = keys {
+            self.keys = Arc::new(keys);
+        }
         Ok(block)
+    }
+
+    /// The log's keys after the block's first entry, if that changes them.
+    fn keys_after(&self, first: &Entry) -> Result<Option<LogKeys>, ChainError> {
+        let Some((change, proof)) = KeyChange::read(first).map_err(ChainError::LogKeys)? else { return Ok(None) };
+        let mut keys = self.keys.as_ref().clone();
+        keys.apply(self.next_index(), &change, proof).map_err(ChainError::LogKeys)?;
+        Ok(Some(keys))
     }
 
     /// The writer that the block's first entry introduces, if it does. One proof by the log's key is enough for ever: a
     /// name cannot be introduced again with another key.
-    fn introduced_by(&self, block: &Block) -> Result<Option<Introduced>, ChainError> {
-        let Some(first) = block.entries().next() else { return Ok(None) };
-        let introduced = read_introduction(first, &self.trust)?;
+    fn introduced_by(&self, entry: &Entry) -> Result<Option<Introduced>, ChainError> {
+        let introduced = introduction_in(entry, &self.keys)?;
         if let Some((name, key, _)) = &introduced
             && self.writers.get(name).is_some_and(|(known, _)| known != key)
         {
@@ -319,10 +286,15 @@ impl Head {
 pub(super) type Introduced = (String, NoteVerifier, UnixMillis);
 
 /// Reads the introduction of a writer and checks that the log's key vouches for it; `None` for an entry of another kind.
-pub(super) fn read_introduction(entry: &[u8], trust: &LogTrust) -> Result<Option<Introduced>, ChainError> {
+pub(super) fn read_introduction(entry: &[u8], keys: &LogKeys) -> Result<Option<Introduced>, ChainError> {
+    let entry = Entry::decode(entry).map_err(|e| ChainError::Introduction(e.to_string()))?;
+    introduction_in(&entry, keys)
+}
+
+/// The same of an entry that is read, with the keys that vouch where it stands.
+fn introduction_in(entry: &Entry, keys: &LogKeys) -> Result<Option<Introduced>, ChainError> {
     let wrong = |what: &dyn std::fmt::Display| ChainError::Introduction(what.to_string());
-    let entry = Entry::decode(entry).map_err(|e| wrong(&e))?;
-    if entry.kind != KEY_ADD {
+    if entry.kind != KEY_ADD || matches!(KeyChange::read(entry), Ok(Some(_)) | Err(_)) {
         return Ok(None);
     }
     let text = |name: &str| {
@@ -332,8 +304,8 @@ pub(super) fn read_introduction(entry: &[u8], trust: &LogTrust) -> Result<Option
     let not_after = not_after.ok_or_else(|| wrong(&"`notAfter` is missing"))?;
     let key: NoteVerifier = text("public")?.parse().map_err(|e| wrong(&e))?;
     let name = text("name")?;
-    let signed = open_note(text("proof")?, &trust.key).map_err(|e| wrong(&e))?;
-    if signed != introduction_text(&trust.origin, &key, not_after) || key.name() != name {
+    let signed = keys.vouched(text("proof")?).map_err(|e| wrong(&e))?;
+    if signed != introduction_text(keys.origin(), &key, not_after) || key.name() != name {
         return Err(wrong(&"the log's key vouches for another one"));
     }
     Ok(Some((name.to_owned(), key, not_after)))

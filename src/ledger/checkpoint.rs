@@ -6,6 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use crate::trust::{NoteError, NoteSigner, NoteVerifier, WitnessKey, open_note};
 use crate::units::Digest;
 
+use super::log_keys::{LogKeys, VouchError};
+
 /// Size and root of the log at some moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -46,12 +48,18 @@ enum Extensions {
 }
 
 impl Checkpoint {
+    /// What is signed.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.0))
+    }
+
     /// The signed note.
     ///
     /// # Errors
     /// [`NoteError`] when the text cannot be a note.
     pub fn sign(&self, key: &NoteSigner) -> Result<String, NoteError> {
-        key.sign(&format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.0)))
+        key.sign(&self.text())
     }
 
     /// Opens a checkpoint of the log `origin` that `key` signed.
@@ -97,6 +105,14 @@ impl SignedCheckpoint {
     /// Those of [`Checkpoint::open`].
     pub fn open(note: &str, origin: &str, key: &NoteVerifier) -> Result<Self, CheckpointError> {
         Checkpoint::open(note, origin, key).map(Self)
+    }
+
+    /// Opens a checkpoint of the log whose keys these are: one that vouches for its size must have signed it.
+    ///
+    /// # Errors
+    /// Those of [`LogKeys::open`].
+    pub fn open_with(note: &str, keys: &LogKeys) -> Result<Self, VouchError> {
+        keys.open(note).map(Self)
     }
 
     /// Opens a checkpoint of any log, for a witness: it may have extension lines, which are not empty and are not read.

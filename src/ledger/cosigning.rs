@@ -1,10 +1,11 @@
 //! What a log makes of the answers of witnesses (<https://c2sp.org/tlog-witness>). A witness may lie: nothing that it says counts
 //! unless it is signed, by its own key for a cosignature, by the log's for a contradiction (ADR 0016).
 
-use crate::trust::{Cosignature, NoteVerifier, WitnessKey};
+use crate::trust::{Cosignature, WitnessKey};
 use crate::units::UnixSeconds;
 
 use super::checkpoint::{Checkpoint, SignedCheckpoint};
+use super::log_keys::LogKeys;
 use super::proof::HashTree;
 
 /// What begins a signature line.
@@ -82,8 +83,8 @@ fn cosignatures(body: &str, note: &str, keys: &[WitnessKey], now: UnixSeconds) -
 /// Whether a checkpoint that somebody shows contradicts this log. `None` when the log's key did not sign it, or when it is of
 /// this history, as far as the tree reaches back.
 #[must_use]
-pub fn contradicts(note: &str, origin: &str, key: &NoteVerifier, tree: &HashTree) -> Option<Contradiction> {
-    let signed = SignedCheckpoint::open(note, origin, key).ok()?;
+pub fn contradicts(note: &str, keys: &LogKeys, tree: &HashTree) -> Option<Contradiction> {
+    let signed = SignedCheckpoint::open_with(note, keys).ok()?;
     let Checkpoint { origin: _, size, root } = signed.checkpoint();
     match tree.root(*size) {
         Some(here) if here == *root => None,
@@ -173,7 +174,8 @@ mod tests {
     fn only_the_logs_own_signature_contradicts_it() {
         let (here, other) = (tree("a", 12), tree("b", 20));
         let longer = tree("a", 20);
-        let check = |note: &str| contradicts(note, LOG, &log(1).verifier(), &here);
+        let keys = LogKeys::new(LOG, log(1).verifier());
+        let check = |note: &str| contradicts(note, &keys, &here);
         assert_eq!(check(&note(&longer, 12, &log(1))), None);
         assert_eq!(check(&note(&longer, 3, &log(1))), None);
         assert_eq!(check(&note(&longer, 20, &log(1))), Some(Contradiction::Beyond { size: 20, here: 12 }));
@@ -182,6 +184,6 @@ mod tests {
         assert_eq!(check("miax.dev/ecm/c/0\n20\nx\n"), None);
         let mut forgetful = here.clone();
         forgetful.forget_before(8);
-        assert_eq!(contradicts(&note(&other, 5, &log(1)), LOG, &log(1).verifier(), &forgetful), None);
+        assert_eq!(contradicts(&note(&other, 5, &log(1)), &keys, &forgetful), None);
     }
 }

@@ -4,12 +4,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::trust::{CanonicalError, canonical_json, read_canonical, sha256};
+use crate::trust::{CanonicalError, NoteVerifier, canonical_json, read_canonical, sha256};
 use crate::units::{BlockNumber, Digest};
 
 use super::block::{BlockError, Header};
-use super::chain::{ChainError, Introduced, LogTrust, read_introduction};
-use super::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
+use super::chain::{ChainError, Introduced, read_introduction};
+use super::checkpoint::{Checkpoint, CheckpointError};
+use super::log_keys::LogKeys;
 use super::tree::{CompactRange, heights};
 
 /// The form, in the field `format`.
@@ -62,6 +63,8 @@ pub struct Sealed {
 pub enum Culprit {
     /// Whoever holds the log's key.
     LogKey(String),
+    /// Two keys of the log, one of which followed the other: whoever holds them told two histories.
+    LogKeys(String, String),
     /// Whoever holds this key of a writer.
     Writer(String),
     /// Two writers sealed a block each. Whoever loses a race does so too, so that this names nobody; it shows that one of
@@ -144,35 +147,33 @@ impl ForkProof {
     ///
     /// # Errors
     /// Every variant of [`ForkError`] except [`ForkError::Unreadable`] and [`ForkError::Format`].
-    pub fn check(&self, trust: &LogTrust) -> Result<Fork, ForkError> {
-        let open = |note: &str| SignedCheckpoint::open(note, &trust.origin, &trust.key);
-        let by_log_key = |what| Fork { culprit: Culprit::LogKey(trust.key.to_string()), what };
+    pub fn check(&self, keys: &LogKeys, epoch: u16) -> Result<Fork, ForkError> {
         match self {
             Self::Roots { first, second } => {
-                let (first, second) = (open(first)?, open(second)?);
-                let (first, second) = (first.checkpoint(), second.checkpoint());
+                let ((first, by_first), (second, by_second)) = (keys.signed(first)?, keys.signed(second)?);
                 if first.size != second.size || first.root == second.root {
                     return Err(ForkError::Consistent);
                 }
                 let (size, one, other) = (first.size, first.root, second.root);
-                Ok(by_log_key(format!("the log's key signed two roots over {size} entries: {one} and {other}")))
+                let what = format!("the log's key signed two roots over {size} entries: {one} and {other}");
+                Ok(Fork { culprit: Culprit::of_log(&by_first, &by_second), what })
             }
             Self::Histories { older, newer, nodes } => {
-                let (older, newer) = (open(older)?, open(newer)?);
-                let (older, newer) = (older.checkpoint(), newer.checkpoint());
-                let root = root_within(newer, older.size, nodes).ok_or(ForkError::Nodes { size: newer.size })?;
+                let ((older, by_older), (newer, by_newer)) = (keys.signed(older)?, keys.signed(newer)?);
+                let root = root_within(&newer, older.size, nodes).ok_or(ForkError::Nodes { size: newer.size })?;
                 if root == older.root {
                     return Err(ForkError::Consistent);
                 }
                 let Checkpoint { origin: _, size, root: signed } = older;
-                Ok(by_log_key(format!(
+                let what = format!(
                     "the log's key signed {signed} over {size} entries, and a log of {} entries whose first {size} have the root {root}",
                     newer.size
-                )))
+                );
+                Ok(Fork { culprit: Culprit::of_log(&by_older, &by_newer), what })
             }
             Self::Blocks { first, second } => {
                 let ((number, one, writer), (other_number, other, other_writer)) =
-                    (first.open(trust)?, second.open(trust)?);
+                    (first.open(keys, epoch)?, second.open(keys, epoch)?);
                 if number != other_number || one == other {
                     return Err(ForkError::Consistent);
                 }
@@ -207,27 +208,36 @@ fn root_within(newer: &Checkpoint, size: u64, nodes: &[Digest]) -> Option<Digest
 
 impl Sealed {
     /// Number and digest of the block, and the writer who sealed it.
-    fn open(&self, trust: &LogTrust) -> Result<(BlockNumber, Digest, Introduced), ForkError> {
+    fn open(&self, keys: &LogKeys, epoch: u16) -> Result<(BlockNumber, Digest, Introduced), ForkError> {
         let Self { header: text, seal, introduction } = self;
         let header = Header::read(text)?;
-        if header.epoch != trust.epoch {
+        if header.epoch != epoch {
             return Err(ForkError::Epoch(header.epoch));
         }
-        let introduced = read_introduction(introduction.as_bytes(), trust).map_err(ForkError::Introduction)?;
+        let introduced = read_introduction(introduction.as_bytes(), keys).map_err(ForkError::Introduction)?;
         let unknown = || ForkError::Introduction(ChainError::WriterUnknown(header.writer.clone()));
         let writer = introduced.filter(|(name, ..)| *name == header.writer).ok_or_else(unknown)?;
         let digest = sha256(text.as_bytes());
-        header.check_seal(&digest, seal, &trust.origin, &writer.1)?;
+        header.check_seal(&digest, seal, keys.origin(), &writer.1)?;
         Ok((header.number, digest, writer))
     }
 }
 
 impl Culprit {
+    /// Who signed both of two statements; when no single key did, one for each.
+    fn of_log(first: &[&NoteVerifier], second: &[&NoteVerifier]) -> Self {
+        let name = |key: Option<&&NoteVerifier>| key.map(ToString::to_string).unwrap_or_default();
+        match first.iter().find(|key| second.contains(key)) {
+            Some(both) => Self::LogKey(both.to_string()),
+            None => Self::LogKeys(name(first.first()), name(second.first())),
+        }
+    }
+
     /// In a word.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::LogKey(_) => "log key",
+            Self::LogKey(_) | Self::LogKeys(..) => "log key",
             Self::Writer(_) => "writer",
             Self::Nobody(..) => "nobody",
         }
@@ -238,7 +248,7 @@ impl Culprit {
     pub fn keys(&self) -> Vec<&str> {
         match self {
             Self::LogKey(key) | Self::Writer(key) => vec![key],
-            Self::Nobody(one, other) => vec![one, other],
+            Self::LogKeys(one, other) | Self::Nobody(one, other) => vec![one, other],
         }
     }
 }
@@ -247,6 +257,9 @@ impl std::fmt::Display for Culprit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::LogKey(key) => write!(f, "the log's key misbehaved: {key}"),
+            Self::LogKeys(one, other) => {
+                write!(f, "keys of the log misbehaved, of which one followed the other: {one} and {other}")
+            }
             Self::Writer(key) => write!(f, "a writer's key misbehaved: {key}"),
             Self::Nobody(one, other) => write!(
                 f,

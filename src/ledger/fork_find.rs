@@ -4,9 +4,10 @@
 use crate::units::{BlockNumber, Digest, LogIndex};
 
 use super::block::{Block, BlockParts};
-use super::chain::{LogTrust, read_introduction};
+use super::chain::read_introduction;
 use super::checkpoint::SignedCheckpoint;
 use super::fork::{ForkProof, Sealed};
+use super::log_keys::LogKeys;
 use super::proof::HashTree;
 
 /// A copy of the log, as far as its blocks open: whether they are right is the verifier's matter. A proof that is made of it
@@ -94,17 +95,17 @@ impl LogCopy {
     }
 
     /// The entry that introduces a writer.
-    fn introduction(&self, writer: &str, trust: &LogTrust) -> Option<String> {
+    fn introduction(&self, writer: &str, keys: &LogKeys) -> Option<String> {
         let firsts = self.blocks.iter().filter_map(|(block, _)| block.entries().next());
         let of_writer = |entry: &&[u8]| {
-            read_introduction(entry, trust).is_ok_and(|found| found.is_some_and(|(name, ..)| name == writer))
+            read_introduction(entry, keys).is_ok_and(|found| found.is_some_and(|(name, ..)| name == writer))
         };
         firsts.into_iter().find(of_writer).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 
-    fn sealed(&self, number: BlockNumber, trust: &LogTrust) -> Option<Sealed> {
+    fn sealed(&self, number: BlockNumber, keys: &LogKeys) -> Option<Sealed> {
         let (block, parts) = self.blocks.get(usize::try_from(number.0).ok()?)?;
-        let introduction = self.introduction(&block.header.writer, trust)?;
+        let introduction = self.introduction(&block.header.writer, keys)?;
         let BlockParts { header, seal, entries: _, edge: _ } = parts.clone();
         Some(Sealed { header, seal, introduction })
     }
@@ -113,27 +114,29 @@ impl LogCopy {
 /// The proof that these copies of one log do not belong together; `None` when they do, as far as can be shown. Two signed
 /// checkpoints go first, because they name the log's key; else two sealed blocks of one number.
 #[must_use]
-pub fn find_fork(copies: &[&LogCopy], trust: &LogTrust) -> Option<ForkProof> {
+pub fn find_fork(copies: &[&LogCopy], keys: &LogKeys, epoch: u16) -> Option<ForkProof> {
+    // What a key signed shows that it misbehaved, also where it vouches for nothing any more.
+    let keys = &LogKeys::unread(keys.origin(), keys.all().cloned());
     let statements: Vec<&Statement> = copies.iter().flat_map(|copy| &copy.checkpoints).collect();
     let pairs = |count: usize| (0..count).flat_map(move |i| (0..i).map(move |j| (j, i)));
     let of_checkpoints = pairs(statements.len()).find_map(|(i, j)| {
         let (a, b) = (statements.get(i)?, statements.get(j)?);
         let (older, newer) = if a.size() <= b.size() { (a, b) } else { (b, a) };
-        shows(fork_of_checkpoints(older, newer, copies)?, trust)
+        shows(fork_of_checkpoints(older, newer, copies)?, keys, epoch)
     });
     of_checkpoints.or_else(|| {
         pairs(copies.len()).find_map(|(i, j)| {
             let (a, b) = (copies.get(i)?, copies.get(j)?);
             let Difference::Parted { block, entry: _ } = a.compare(b) else { return None };
-            let proof = ForkProof::Blocks { first: a.sealed(block, trust)?, second: b.sealed(block, trust)? };
-            shows(proof, trust)
+            let proof = ForkProof::Blocks { first: a.sealed(block, keys)?, second: b.sealed(block, keys)? };
+            shows(proof, keys, epoch)
         })
     })
 }
 
 /// What is handed on is what others will find right.
-fn shows(proof: ForkProof, trust: &LogTrust) -> Option<ForkProof> {
-    proof.check(trust).is_ok().then_some(proof)
+fn shows(proof: ForkProof, keys: &LogKeys, epoch: u16) -> Option<ForkProof> {
+    proof.check(keys, epoch).is_ok().then_some(proof)
 }
 
 fn fork_of_checkpoints(older: &Statement, newer: &Statement, copies: &[&LogCopy]) -> Option<ForkProof> {

@@ -14,13 +14,16 @@ mod entry;
 mod flood;
 mod fork;
 mod fork_find;
+mod key_change;
 mod lag;
+mod log_keys;
 mod proof;
 mod proof_text;
 mod tiles;
 mod tree;
 mod verify;
 mod witness;
+mod writer;
 
 pub use audit::{Check, Outcome, Scope, outcomes};
 pub use audit_clock::{ClockStep, ClockWatch};
@@ -28,14 +31,16 @@ pub use audit_state::{AuditState, AuditStateError};
 pub use block::{
     Block, BlockError, BlockParts, Header, MAX_BLOCK_BYTES, MAX_BLOCK_ENTRIES, block_name, parse_block_name,
 };
-pub use chain::{ChainError, Head, LogTrust, Writer, WriterError, boundary_room};
+pub use chain::{ChainError, Head, LogTrust, boundary_room};
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use cosigning::{Contradiction, CosigningAnswer, contradicts, read_answer};
 pub use entry::{Entry, EntryError, MAX_ENTRY_BYTES};
 pub use flood::{Bucket, Flood, Folded, FoldedError, Folding, Limits, Rate, root_of};
 pub use fork::{Culprit, Fork, ForkError, ForkProof, Sealed};
 pub use fork_find::{Difference, LogCopy, Statement, find_fork};
+pub use key_change::KeyChange;
 pub use lag::WitnessLag;
+pub use log_keys::{LogKeys, VouchError};
 pub use proof::{ConsistencyProof, HashTree, InclusionProof, ProofError};
 pub use proof_text::{ConsistencyText, InclusionText, ProofText, ProofTextError};
 pub use tiles::{
@@ -45,3 +50,4 @@ pub use tiles::{
 pub use tree::{CompactRange, leaf_hash};
 pub use verify::{Finding, FindingClass, Report, Verifier};
 pub use witness::{AddCheckpoint, Candidate, Consistent, Cosigned, KnownLog, Refusal};
+pub use writer::{Writer, WriterDraft, WriterError};

@@ -250,7 +250,7 @@ fn classify(error: &ChainError, before: &Head) -> (Check, FindingClass, LogIndex
         ChainError::Edge | ChainError::Root => (Check::TreeRoot, Tampered),
         ChainError::Epoch { .. } => (Check::OriginAndEpoch, Tampered),
         ChainError::First { .. } => (Check::ContiguousIndices, Tampered),
-        ChainError::Introduction(_) => (Check::KeyEvents, Tampered),
+        ChainError::Introduction(_) | ChainError::LogKeys(_) => (Check::KeyEvents, Tampered),
         ChainError::Number { .. } => (Check::DenseBlocks, Tampered),
         ChainError::Previous => (Check::PreviousDigest, Tampered),
         ChainError::WriterUnknown(_) | ChainError::WriterExpired(_) => (Check::WriterSeal, Tampered),

@@ -8,7 +8,7 @@ pub enum Error {
     Certificate(#[from] super::authority::CertificateError),
     /// The checkpoint in the cluster is not one of this log.
     #[error("the checkpoint in the cluster does not open: {0}")]
-    Checkpoint(#[from] crate::ledger::CheckpointError),
+    Checkpoint(#[from] crate::ledger::VouchError),
     /// The authorities of client certificates.
     #[error(transparent)]
     ClientCa(#[from] super::client_ca::ClientCaError),

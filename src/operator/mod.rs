@@ -32,8 +32,8 @@ use tokio::sync::{mpsc, watch};
 use crate::admission::{Doubts, Salts, Server, Snapshot, Webhook, WorkloadCache, router};
 use crate::api::names::{CONTROLLER_ACCOUNT, executor_account};
 use crate::controllers::{
-    Auditor, CheckpointWriter, Context, Queue, SeatClients, Vouching, audit, end_isolations, follow_anchor,
-    keep_checkpoints, sweep, watchdog,
+    Auditor, CheckpointWriter, Context, LogKeyKeeper, Queue, SeatClients, Vouching, audit, end_isolations,
+    follow_anchor, keep_checkpoints, keep_log_keys, sweep, watchdog,
 };
 use crate::ledger::{Checkpoint, Head, LogTrust};
 use crate::store::{
@@ -111,17 +111,11 @@ impl Base {
 
     /// Starts to read the ledger and to take proposals. The ledger must hold what a witness holds.
     fn start_ledger(&self, options: &Common, key: log_key::LogKey, held: Option<Checkpoint>) -> Result<Started, Error> {
-        let log_key::LogKey { signer, anchor } = key;
-        let trust = LogTrust { origin: self.origin.clone(), epoch: EPOCH, key: signer.verifier() };
-        let open = |note: &str| match note {
-            "" => Ok(None),
-            note => Checkpoint::open(note, &self.origin, &trust.key).map(Some),
-        };
-        // Of what the log's key has vouched for the most counts, whoever brought it here.
-        let promises = [open(&anchor.checkpoint)?, open(&anchor.contradiction)?, held];
-        let promised = promises.into_iter().flatten().max_by_key(|checkpoint| checkpoint.size);
+        let promised = key.promised(held)?;
+        let log_key::LogKey { keys, first, .. } = key;
+        let trust = LogTrust { origin: self.origin.clone(), epoch: EPOCH, key: first };
         let seed = clock::seed_source(clock::random_bytes()?);
-        let writers = WriterSource { log_key: signer, replica: options.replica.clone(), seed };
+        let writers = WriterSource { log_keys: keys, replica: options.replica.clone(), seed };
         // A client of its own: appends wait behind nothing else of this process.
         let store = ConfigMapStore::new(Client::try_from(self.config.clone())?);
         let head = Head::genesis(trust.clone());
@@ -260,7 +254,8 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     let door = client_ca.map(|path| client_ca::open(path, client_name)).transpose()?;
     let key = log_key::wait_for(&base.client, &base.origin).await?;
     let witnesses = witnesses::Named::by(&common.witnessing)?;
-    let held = witnesses.hold(&key.signer.verifier()).await;
+    let keys = key.keys.clone();
+    let held = witnesses.hold(&key.known).await;
     let Started { ledger, alive, alarms, trust } = base.start_ledger(&common, key, held)?;
     base.start_auditor(&common, (ledger.clone(), alarms, trust.clone()), None);
     let place = peer_listen.zip(peer_ip).map(|(listen, ip)| forwarding::Place { listen, ip });
@@ -276,7 +271,7 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     let salts = Salts::new(Arc::new(|| clock::random_bytes().ok()), salts);
     let webhook = Webhook::new(ledger.clone(), snapshot, base.metrics.clone(), salts);
     let webhook = Arc::new(match witnesses.policy {
-        Some(policy) => webhook.with_doubts(base.doubts(Arc::new(Vouching::new(policy, trust)), ledger.clone())),
+        Some(policy) => webhook.with_doubts(base.doubts(Arc::new(Vouching::new(policy, keys)), ledger.clone())),
         None => webhook,
     });
     let server = Arc::new(Server::start(listen, &leaf, door, router(webhook))?);
@@ -313,9 +308,9 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
 async fn run_controller(options: Common) -> Result<(), Error> {
     let base = Base::start(&options).await?;
     let key = log_key::read_or_make(&base.client, &base.origin).await?;
-    let again = log_key::read_or_make(&base.client, &base.origin).await?;
+    let keys = key.keys.clone();
     let witnesses = witnesses::Named::by(&options.witnessing)?;
-    let held = witnesses.surely_hold(&key.signer.verifier()).await?;
+    let held = witnesses.surely_hold(&key.known).await?;
     let Started { ledger, alive, alarms, trust } = base.start_ledger(&options, key, held)?;
     let (_forwarding, ledger) = base.forward(&options, None, ledger).await?;
     let probed = ledger.clone();
@@ -340,18 +335,20 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     base.start_auditor(&options, (context.ledger.clone(), alarms.clone(), trust), Some(context.clone()));
     let checkpoints = CheckpointWriter {
         context: context.clone(),
-        key: again.signer,
+        keys: keys.clone(),
         store: ConfigMapStore::new(base.client.clone()),
         epoch: EPOCH,
         alarms,
         policy: witnesses.policy,
         endpoints: witnesses.endpoints,
     };
+    let keeper = LogKeyKeeper { ledger: context.ledger.clone(), keys, clock: base.clock.clone() };
     let (stop, stopping) = watch::channel(false);
     let stopped = ended(stopping).boxed().shared();
     let controllers = tokio::spawn(crate::controllers::run(context.clone(), stopped));
     tokio::spawn(authority::keep_authority(base.client.clone(), base.clock.clone()));
     tokio::spawn(keep_checkpoints(checkpoints));
+    tokio::spawn(keep_log_keys(keeper));
     tokio::spawn(sweep(context.clone()));
     tokio::spawn(end_isolations(context));
     tokio::spawn(watchdog(base.client.clone(), install::watched(None), base.metrics.clone()));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::controllers::{Endpoint, EndpointError, Heard, hear};
-use crate::ledger::Checkpoint;
-use crate::trust::{NoteVerifier, Quorum, QuorumError, WitnessMode, WitnessPolicy};
+use crate::ledger::{Checkpoint, LogKeys};
+use crate::trust::{Quorum, QuorumError, WitnessMode, WitnessPolicy};
 use crate::units::Seconds;
 
 use super::args::Witnessing;
@@ -80,18 +80,18 @@ impl Named {
 
     /// The largest checkpoint that a witness holds: what a process that starts must find in its ledger. Who does not answer is
     /// not waited for.
-    pub(super) async fn hold(&self, key: &NoteVerifier) -> Option<Checkpoint> {
-        hear(&self.endpoints, key).await.largest.map(|(checkpoint, _)| checkpoint)
+    pub(super) async fn hold(&self, keys: &LogKeys) -> Option<Checkpoint> {
+        hear(&self.endpoints, keys).await.largest.map(|(checkpoint, _)| checkpoint)
     }
 
     /// The same for whoever acts on the ledger: if witnesses are required, so many must answer that the newest checkpoint of
     /// every quorum is among theirs.
-    pub(super) async fn surely_hold(&self, key: &NoteVerifier) -> Result<Option<Checkpoint>, WitnessesError> {
+    pub(super) async fn surely_hold(&self, log: &LogKeys) -> Result<Option<Checkpoint>, WitnessesError> {
         let required = self.policy.as_ref().filter(|policy| policy.mode == WitnessMode::Require);
         let needed = required.map_or(0, WitnessPolicy::hearing);
         let mut tries = TRIES;
         loop {
-            let Heard { keys, largest, .. } = hear(&self.endpoints, key).await;
+            let Heard { keys, largest, .. } = hear(&self.endpoints, log).await;
             tries -= 1;
             match keys >= needed {
                 true => return Ok(largest.map(|(checkpoint, _)| checkpoint)),

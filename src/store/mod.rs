@@ -20,6 +20,8 @@ mod forward;
 #[cfg(feature = "client")]
 mod handle;
 #[cfg(feature = "client")]
+mod log_signer;
+#[cfg(feature = "client")]
 mod sequencer;
 
 #[cfg(feature = "client")]
@@ -35,6 +37,8 @@ pub use follow::{StoreEvent, follow};
 pub use forward::{Common, Desk, ForwardStats, Forwarder, Link, Route};
 #[cfg(feature = "client")]
 pub use handle::{AppendError, Committed, Confirmed, Health, Kept, Ledger, SequencerInput, Stats, View};
+#[cfg(feature = "client")]
+pub use log_signer::{DeviceKey, DigestSigner, HeldKeys, LogKeyring, LogSigner, SignError, held, sign_note};
 pub use replay::{Recorded, ReplayError, encode, read_entries, replay};
 #[cfg(feature = "client")]
 pub use sequencer::{Clock, Seed, Sequencer, WriterSource};

@@ -8,6 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::units::{hex, unhex};
 
+use super::note_p256;
+
 /// Signature type of Ed25519 in the note format.
 const TYPE_ED25519: u8 = 0x01;
 /// What begins a signature line: an em dash and a space.
@@ -26,7 +28,15 @@ pub struct NoteSigner {
 pub struct NoteVerifier {
     name: String,
     hash: [u8; 4],
-    key: VerifyingKey,
+    key: NoteKey,
+}
+
+/// The types of keys that notes are opened with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum NoteKey {
+    Ed25519(VerifyingKey),
+    /// What a service or device has that does not know Ed25519.
+    P256(p256::ecdsa::VerifyingKey),
 }
 
 /// Why a note cannot be opened.
@@ -86,7 +96,8 @@ impl NoteSigner {
     #[must_use]
     pub fn verifier(&self) -> NoteVerifier {
         let key = self.key.verifying_key();
-        NoteVerifier { name: self.name.clone(), hash: key_hash(&self.name, TYPE_ED25519, &key), key }
+        let hash = key_hash(&self.name, TYPE_ED25519, &key);
+        NoteVerifier { name: self.name.clone(), hash, key: NoteKey::Ed25519(key) }
     }
 
     /// Signs `text`, which must end in a newline.
@@ -94,16 +105,38 @@ impl NoteSigner {
     /// # Errors
     /// [`NoteError::Malformed`] when it does not.
     pub fn sign(&self, text: &str) -> Result<String, NoteError> {
+        Ok(format!("{text}\n{}", self.line(text)?))
+    }
+
+    /// The signature line for `text`, which must end in a newline.
+    ///
+    /// # Errors
+    /// [`NoteError::Malformed`] when it does not.
+    pub fn line(&self, text: &str) -> Result<String, NoteError> {
         if !text.ends_with('\n') {
             return Err(NoteError::Malformed);
         }
         let mut blob = key_hash(&self.name, TYPE_ED25519, &self.key.verifying_key()).to_vec();
         blob.extend_from_slice(&self.key.sign(text.as_bytes()).to_bytes());
-        Ok(format!("{text}\n{}", signature_line(&self.name, &blob)))
+        Ok(signature_line(&self.name, &blob))
     }
 }
 
 impl NoteVerifier {
+    /// A key on the curve P-256, from its SubjectPublicKeyInfo in DER.
+    ///
+    /// # Errors
+    /// [`NoteError::Name`]; [`NoteError::Key`] when the bytes are no such key.
+    pub fn p256(name: &str, spki: &[u8]) -> Result<Self, NoteError> {
+        check_name(name)?;
+        let key = note_p256::read_spki(spki).ok_or_else(|| NoteError::Key(STANDARD.encode(spki)))?;
+        Ok(Self { name: name.to_owned(), hash: note_p256::key_hash(&key), key: NoteKey::P256(key) })
+    }
+
+    pub(super) fn hash(&self) -> [u8; 4] {
+        self.hash
+    }
+
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -122,15 +155,27 @@ impl NoteVerifier {
         Ok(format!("{text}\n{}", signature_line(&self.name, blob)))
     }
 
-    fn verify(&self, text: &str, blob: &[u8]) -> bool {
-        let signature = blob.get(4..).and_then(|bytes| ed25519_dalek::Signature::from_slice(bytes).ok());
-        signature.is_some_and(|s| self.key.verify_strict(text.as_bytes(), &s).is_ok())
+    pub(super) fn verify(&self, text: &str, blob: &[u8]) -> bool {
+        let Some(bytes) = blob.get(4..) else { return false };
+        match &self.key {
+            NoteKey::Ed25519(key) => {
+                let signature = ed25519_dalek::Signature::from_slice(bytes);
+                signature.is_ok_and(|s| key.verify_strict(text.as_bytes(), &s).is_ok())
+            }
+            NoteKey::P256(key) => note_p256::verify(key, text, bytes),
+        }
     }
 }
 
 impl std::fmt::Display for NoteVerifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write_key(f, &self.name, TYPE_ED25519, &self.key)
+        match &self.key {
+            NoteKey::Ed25519(key) => write_key(f, &self.name, TYPE_ED25519, key),
+            NoteKey::P256(key) => {
+                let bytes = [&[note_p256::TYPE_ECDSA][..], &note_p256::spki(key)].concat();
+                write!(f, "{}+{}+{}", self.name, hex(&self.hash), STANDARD.encode(bytes))
+            }
+        }
     }
 }
 
@@ -142,8 +187,20 @@ impl std::str::FromStr for NoteVerifier {
     /// # Errors
     /// [`NoteError::Key`] for anything else, a hash that is not that of the key included; [`NoteError::Name`].
     fn from_str(text: &str) -> Result<Self, NoteError> {
+        let mut parts = text.trim().splitn(3, '+');
+        if let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next())
+            && let Some(spki) =
+                STANDARD.decode(key).ok().as_deref().and_then(|b| b.strip_prefix(&[note_p256::TYPE_ECDSA]))
+        {
+            let key = Self::p256(name, spki)?;
+            return if unhex(hash).as_deref() == Some(&key.hash) {
+                Ok(key)
+            } else {
+                Err(NoteError::Key(text.to_owned()))
+            };
+        }
         let (name, hash, key) = read_key(text, TYPE_ED25519)?;
-        Ok(Self { name, hash, key })
+        Ok(Self { name, hash, key: NoteKey::Ed25519(key) })
     }
 }
 

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use miax::api::GovernedKind;
 use miax::api::reason::Reason;
 use miax::constitution::{
-    Effect, EffectEndEvent, Event, Facts, Manifest, ObjectRef, Operation, Proposal, Reply, Request, State, StoredEvent,
-    TargetFact, TargetState, deliberate,
+    Effect, EffectEndEvent, Event, Facts, KeyEvent, Manifest, ObjectRef, Operation, Proposal, Reply, Request, State,
+    StoredEvent, TargetFact, TargetState, deliberate,
 };
-use miax::ledger::{BlockParts, Checkpoint, Head, LogTrust, Writer, block_name};
+use miax::ledger::{BlockParts, Checkpoint, Head, KeyChange, LogTrust, Writer, block_name};
 use miax::store::{encode, replay};
 use miax::trust::{NoteSigner, parse_yaml_strict, to_yaml};
 use miax::units::{Digest, Seconds, UnixMillis, UnixSeconds};
@@ -23,7 +23,10 @@ pub const SYNCER: &str = "system:serviceaccount:argocd:syncer";
 pub struct Book {
     pub desk: Desk,
     pub origin: String,
+    /// The key that the log began with.
     pub key: String,
+    /// The one that signs its checkpoints.
+    pub newest: String,
     pub command: Digest,
     log_key: NoteSigner,
     writer: Writer,
@@ -84,6 +87,7 @@ impl Book {
             genesis: Manifest::read(&charter).expect("charter").document.digest,
             now: signed_at.plus(Seconds(30)),
             key: log_key.verifier().to_string(),
+            newest: log_key.verifier().to_string(),
             origin,
             log_key,
             desk,
@@ -94,6 +98,24 @@ impl Book {
         book.propose(&create(&unsigned));
         book.propose(&create(&command));
         book.carry_out(&command);
+        book.close();
+        book
+    }
+
+    /// The same with a key that followed the first one, which vouches for nothing more: checkpoints are by the next alone.
+    pub fn rotated() -> Self {
+        let mut book = Self::new();
+        let next = NoteSigner::try_new(&book.origin, &[5; 32]).expect("key");
+        for (change, event) in [
+            (KeyChange::Add(next.verifier()), Event::KeyAdd as fn(KeyEvent) -> Event),
+            (KeyChange::Retire(book.log_key.verifier()), Event::KeyRetire),
+        ] {
+            let text = change.text(&book.origin);
+            let lines: String = [&book.log_key, &next].map(|key| key.line(&text).expect("signs")).concat();
+            book.record(&[event(KeyEvent { fields: change.fields(&format!("{text}\n{lines}")) })]);
+        }
+        book.newest = next.verifier().to_string();
+        book.log_key = next;
         book.close();
         book
     }

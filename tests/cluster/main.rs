@@ -16,6 +16,7 @@ mod gitops;
 mod guards;
 mod hold;
 mod inputs;
+mod keys;
 mod load;
 mod oversight;
 mod privacy;

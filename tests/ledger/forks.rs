@@ -1,8 +1,8 @@
 //! Forks: what is found between copies of a log, and what the proof of it shows to others.
 
 use miax::ledger::{
-    Checkpoint, Culprit, Difference, ForkError, ForkProof, Head, LogCopy, LogTrust, Sealed, SignedCheckpoint,
-    Statement, find_fork,
+    Checkpoint, Culprit, Difference, ForkError, ForkProof, Head, LogCopy, LogKeys, Sealed, SignedCheckpoint, Statement,
+    find_fork,
 };
 use miax::trust::{NoteSigner, sha256};
 use miax::units::{BlockNumber, LogIndex, UnixMillis};
@@ -10,9 +10,17 @@ use proptest::prelude::*;
 
 use crate::log::{Blocks, ORIGIN, checkpoint, entry, log, log_from, log_key, trust, writer};
 
+fn keys() -> LogKeys {
+    LogKeys::new(ORIGIN, log_key().verifier())
+}
+
 fn statement(checkpoint: &Checkpoint) -> Statement {
-    let note = checkpoint.sign(&log_key()).expect("signs");
-    let signed = SignedCheckpoint::open(&note, ORIGIN, &log_key().verifier()).expect("opens");
+    statement_by(checkpoint, &log_key())
+}
+
+fn statement_by(checkpoint: &Checkpoint, key: &NoteSigner) -> Statement {
+    let note = checkpoint.sign(key).expect("signs");
+    let signed = SignedCheckpoint::open(&note, ORIGIN, &key.verifier()).expect("opens");
     Statement { note, signed }
 }
 
@@ -26,10 +34,10 @@ fn copy(blocks: &Blocks, checkpoints: &[&Head]) -> LogCopy {
 /// Asserts what the proof of a fork between these copies shows, also after it was written and read.
 #[track_caller]
 fn shows(copies: &[&LogCopy], part: &str) -> (ForkProof, Culprit) {
-    let proof = find_fork(copies, &trust()).expect("a fork");
+    let proof = find_fork(copies, &keys(), 0).expect("a fork");
     let text = proof.to_text().expect("a text");
     assert_eq!(ForkProof::parse(&text).as_ref(), Ok(&proof));
-    let fork = proof.check(&trust()).expect("it holds");
+    let fork = proof.check(&keys(), 0).expect("it holds");
     assert!(fork.what.contains(part), "{}", fork.what);
     (proof, fork.culprit)
 }
@@ -45,8 +53,8 @@ fn copies_of_one_log_agree_as_far_as_both_go() {
     let (a, b) = (copy(&long, &[&head, &earlier]), copy(&short, &[&earlier]));
     assert_eq!(a.compare(&b), Difference::None { common: 9 });
     assert_eq!(b.compare(&a), Difference::None { common: 9 });
-    assert_eq!(find_fork(&[&a, &b], &trust()), None);
-    assert_eq!(find_fork(&[&LogCopy::default(), &a], &trust()), None);
+    assert_eq!(find_fork(&[&a, &b], &keys(), 0), None);
+    assert_eq!(find_fork(&[&LogCopy::default(), &a], &keys(), 0), None);
 }
 
 #[test]
@@ -71,7 +79,7 @@ fn a_checkpoint_that_does_not_continue_another_is_shown_with_the_tree() {
     // A proof that was made wrong shows nothing.
     let wrong = |older: &str, newer: &str, nodes: &[miax::units::Digest]| {
         let (older, newer) = (older.to_owned(), newer.to_owned());
-        ForkProof::Histories { older, newer, nodes: nodes.to_vec() }.check(&trust()).expect_err("it shows nothing")
+        ForkProof::Histories { older, newer, nodes: nodes.to_vec() }.check(&keys(), 0).expect_err("it shows nothing")
     };
     let bad_nodes = ForkError::Nodes { size: 249 };
     assert_eq!(wrong(older, newer, &nodes[1..]), bad_nodes);
@@ -83,13 +91,37 @@ fn a_checkpoint_that_does_not_continue_another_is_shown_with_the_tree() {
     let honest = statement(&checkpoint(&log_from(7, &[3, 5]).1));
     assert_eq!(wrong(&honest.note, newer, nodes), ForkError::Consistent);
     assert_eq!(
-        ForkProof::Roots { first: older.clone(), second: newer.clone() }.check(&trust()),
+        ForkProof::Roots { first: older.clone(), second: newer.clone() }.check(&keys(), 0),
         Err(ForkError::Consistent)
     );
     assert_eq!(
-        ForkProof::Roots { first: older.clone(), second: older.clone() }.check(&trust()),
+        ForkProof::Roots { first: older.clone(), second: older.clone() }.check(&keys(), 0),
         Err(ForkError::Consistent)
     );
+}
+
+#[test]
+fn a_fork_is_proven_with_each_key_of_a_log_that_was_rotated_and_across_them() {
+    let (first, second) = (log_key(), NoteSigner::try_new(ORIGIN, &[9; 32]).expect("name"));
+    let both = LogKeys::unread(ORIGIN, [first.verifier(), second.verifier()]);
+    let ((ours, head), (other, forked)) = (log(&[3, 5]), log_from(7, &[3, 5]));
+    let found = |by: &NoteSigner, by_other: &NoteSigner| {
+        let (mut a, mut b) = (copy(&ours, &[]), copy(&other, &[]));
+        a.vouch_all([statement_by(&checkpoint(&head), by)]);
+        b.vouch_all([statement_by(&checkpoint(&forked), by_other)]);
+        find_fork(&[&a, &b], &both, 0).expect("a fork")
+    };
+    for key in [&first, &second] {
+        let proof = found(key, key);
+        let fork = proof.check(&LogKeys::new(ORIGIN, key.verifier()), 0).expect("its own key is enough");
+        assert_eq!(fork.culprit, Culprit::LogKey(key.verifier().to_string()));
+        assert_eq!(proof.check(&both, 0), Ok(fork), "who knows both names the one that signed both");
+    }
+    // One key vouched for one history, and the one that followed it for another: whoever holds them told both.
+    let across = found(&first, &second);
+    let culprit = across.check(&both, 0).expect("it holds").culprit;
+    assert_eq!(culprit, Culprit::LogKeys(first.verifier().to_string(), second.verifier().to_string()));
+    assert!(matches!(across.check(&keys(), 0), Err(ForkError::Checkpoint(_))), "with one key alone it shows nothing");
 }
 
 #[test]
@@ -100,7 +132,7 @@ fn two_blocks_of_one_number_by_one_writer_show_that_it_misbehaved() {
     assert_eq!(culprit, Culprit::Writer(key_of_the_writer()));
     let ForkProof::Blocks { first, second } = proof else { panic!("two blocks") };
     let check = |first: &Sealed, second: &Sealed| {
-        ForkProof::Blocks { first: first.clone(), second: second.clone() }.check(&trust())
+        ForkProof::Blocks { first: first.clone(), second: second.clone() }.check(&keys(), 0)
     };
     assert_eq!(check(&first, &first), Err(ForkError::Consistent), "one block twice is no fork");
     let later = Sealed { header: ours[1].1.header.clone(), seal: ours[1].1.seal.clone(), ..first.clone() };
@@ -110,13 +142,11 @@ fn two_blocks_of_one_number_by_one_writer_show_that_it_misbehaved() {
     let unknown = Sealed { introduction: String::from_utf8(entry(1)).expect("UTF-8"), ..second.clone() };
     assert!(matches!(check(&first, &unknown), Err(ForkError::Introduction(_))));
     let stranger = NoteSigner::try_new(ORIGIN, &[9; 32]).expect("name").verifier();
-    let foreign = LogTrust { key: stranger, ..trust() };
     assert!(matches!(
-        ForkProof::Blocks { first: first.clone(), second }.check(&foreign),
+        ForkProof::Blocks { first: first.clone(), second }.check(&LogKeys::new(ORIGIN, stranger), 0),
         Err(ForkError::Introduction(_))
     ));
-    let epoch = LogTrust { epoch: 1, ..trust() };
-    assert_eq!(ForkProof::Blocks { second: first.clone(), first }.check(&epoch), Err(ForkError::Epoch(0)));
+    assert_eq!(ForkProof::Blocks { second: first.clone(), first }.check(&keys(), 1), Err(ForkError::Epoch(0)));
 }
 
 fn key_of_the_writer() -> String {
@@ -157,7 +187,7 @@ fn a_text_that_is_no_fork_proof_is_refused() {
     check(r#"{"extra":1,"first":"","format":"miax.dev/fork-proof/v1","kind":"roots","second":""}"#, "unknown field");
     check(r#"{"kind":"roots","first":"","second":"","format":"miax.dev/fork-proof/v1"}"#, "canonical");
     let unsigned = ForkProof::Roots { first: "x".into(), second: "y".into() };
-    assert!(matches!(unsigned.check(&trust()), Err(ForkError::Checkpoint(_))));
+    assert!(matches!(unsigned.check(&keys(), 0), Err(ForkError::Checkpoint(_))));
 }
 
 #[test]
@@ -192,6 +222,6 @@ proptest! {
         copy.vouch_all([at(&other, new)]);
         let mut kept = LogCopy::default();
         kept.vouch_all([at(&ours, old)]);
-        prop_assert_eq!(find_fork(&[&kept, &copy], &trust()).is_some(), part < old);
+        prop_assert_eq!(find_fork(&[&kept, &copy], &keys(), 0).is_some(), part < old);
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use miax::api::GovernedKind;
 use miax::constitution::{Event, Facts, ObjectRef, Operation, Proposal, Request, State, StoredEvent, TargetFact};
 use miax::ledger::{BlockParts, Checkpoint, Head, LogTrust, Writer, block_name};
-use miax::store::{BlockStore, CreateError, Health, Ledger, ReadError, Sequencer, StoreEvent, WriterSource, replay};
+use miax::store::{
+    BlockStore, CreateError, Health, HeldKeys, Ledger, ReadError, Sequencer, StoreEvent, WriterSource, held, replay,
+};
 use miax::trust::{NoteSigner, sha256};
 use miax::units::{BlockNumber, UnixMillis, UnixSeconds};
 use tokio::sync::{broadcast, mpsc};
@@ -199,10 +201,20 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) async fn start(store: &MemoryStore, name: &str, promised: Option<Checkpoint>) -> Self {
+        Self::holding(store, name, promised, held(log_key())).await
+    }
+
+    /// One that holds these keys of the log.
+    pub(crate) async fn holding(
+        store: &MemoryStore,
+        name: &str,
+        promised: Option<Checkpoint>,
+        log_keys: HeldKeys,
+    ) -> Self {
         let counter = AtomicU64::new(0);
         let own = name.to_owned();
         let seed = Arc::new(move || sha256(format!("{own} {}", counter.fetch_add(1, Ordering::Relaxed)).as_bytes()).0);
-        let writers = WriterSource { log_key: log_key(), replica: name.into(), seed };
+        let writers = WriterSource { log_keys, replica: name.into(), seed };
         let clock = Arc::new(|| UnixMillis(1_000));
         let (sequencer, ledger, input) =
             Sequencer::new(store.clone(), Head::genesis(trust()), promised, writers, clock);

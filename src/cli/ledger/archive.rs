@@ -84,7 +84,7 @@ fn older(newest: &Path, ledger: &Verified, size: u64) -> Result<bool, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(Failure::new(format!("{place}: {error}"))),
     };
-    let there = SignedCheckpoint::open(&text, &ledger.trust.origin, &ledger.trust.key);
+    let there = SignedCheckpoint::open_with(&text, &ledger.keys);
     there.map(|c| c.checkpoint().size < size).map_err(|e| {
         Failure::new(format!("{place}: {e}"))
             .with_next("this is the archive of another log, or it was changed; look at it")

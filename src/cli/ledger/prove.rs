@@ -85,7 +85,7 @@ fn inclusion(
 }
 
 fn consistency(ledger: &Verified, published: &Published, path: &Path) -> Result<String, Failure> {
-    let old = Published::read(path, &ledger.trust.origin, &ledger.trust.key)?;
+    let old = Published::read(path, &ledger.keys)?;
     let place = path.display();
     let (before, now) = (old.size(), published.size());
     let proof = ledger.tree().consistency(before, now).ok_or_else(|| {

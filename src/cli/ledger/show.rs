@@ -155,8 +155,26 @@ fn describe_event(event: &Event, rows: &mut Rows) {
         }
         Event::KeyAdd(e) => {
             let text = |key: &str| e.fields.get(key).and_then(Value::as_str).unwrap_or_default();
-            rows.add("what", &format!("the log's key vouches for the writer {}", text("name")));
+            rows.add(
+                "what",
+                &match text("role") {
+                    "log" => "a further key vouches for the log from here on, beside those that do".to_owned(),
+                    _ => format!("the log's key vouches for the writer {}", text("name")),
+                },
+            );
             rows.add("key", text("public"));
+        }
+        Event::KeyRetire(e) => {
+            rows.add("what", "this key of the log vouches for nothing from here on; what it vouched for holds");
+            rows.add("key", e.fields.get("public").and_then(Value::as_str).unwrap_or_default());
+        }
+        Event::KeyRevoke(e) => {
+            let last = e.fields.get("lastGood").and_then(Value::as_u64).unwrap_or_default();
+            rows.add(
+                "what",
+                &format!("this key of the log is void: it vouches for no more than the first {last} entries"),
+            );
+            rows.add("key", e.fields.get("public").and_then(Value::as_str).unwrap_or_default());
         }
     }
 }

@@ -119,8 +119,15 @@ impl<'a> From<&'a Event> for Told<'a> {
             },
             Event::Recover(e) => Told::of_the_log(format!("whole again: {}", e.what)),
             Event::KeyAdd(e) => {
-                let name = e.fields.get("name").and_then(Value::as_str).unwrap_or_default();
-                Told::of_the_log(format!("writer {name}"))
+                let text = |field: &str| e.fields.get(field).and_then(Value::as_str).unwrap_or_default();
+                Told::of_the_log(match text("role") {
+                    "log" => format!("a further key of the log: {}", text("public")),
+                    _ => format!("writer {}", text("name")),
+                })
+            }
+            Event::KeyRetire(e) | Event::KeyRevoke(e) => {
+                let key = e.fields.get("public").and_then(Value::as_str).unwrap_or_default();
+                Told::of_the_log(format!("the log's key {key}"))
             }
         }
     }

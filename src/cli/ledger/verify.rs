@@ -12,10 +12,10 @@ use crate::cli::walk::verify;
 use crate::cli::witnessed;
 use crate::constitution::Event;
 use crate::ledger::{
-    CheckpointError, ConsistencyText, Culprit, Entry, EntryError, Finding, FindingClass, Fork, ForkError, ForkProof,
-    InclusionText, ProofError, ProofText, ProofTextError, SignedCheckpoint, leaf_hash,
+    ConsistencyText, Culprit, Entry, EntryError, Finding, FindingClass, Fork, ForkError, ForkProof, InclusionText,
+    LogKeys, ProofError, ProofText, ProofTextError, SignedCheckpoint, VouchError, leaf_hash,
 };
-use crate::trust::{NoteVerifier, Quorum};
+use crate::trust::Quorum;
 
 use super::payload::Opened;
 use super::report::{answer, answer_of, checks_text, report_text, report_value};
@@ -72,7 +72,7 @@ pub(super) struct Arguments {
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error("its checkpoint: {0}")]
-    Checkpoint(#[from] CheckpointError),
+    Checkpoint(#[from] VouchError),
     #[error("its entry: {0}")]
     Entry(#[from] EntryError),
     #[error(transparent)]
@@ -89,8 +89,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         (None, None) => None,
     };
     if let Some(bytes) = pack {
-        let (origin, key) = trust.named()?;
-        let mut checked = pack::check(&bytes, &origin, &key);
+        let mut checked = pack::check(&bytes, &trust.named()?);
         if let Some(quorum) = trust.quorum()? {
             checked.count_witnesses(&quorum);
         }
@@ -112,8 +111,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         return check_fork(path, trust, *output);
     }
     let proof = proof.as_ref().ok_or_else(|| Failure::new("give a dump or --proof FILE"))?;
-    let (origin, key) = trust.named()?;
-    let proven = match check(proof, entry.as_deref(), continues.as_deref(), &origin, &key)? {
+    let proven = match check(proof, entry.as_deref(), continues.as_deref(), &trust.named()?)? {
         Ok(proven) => proven.if_witnessed(trust.quorum()?.as_ref()),
         Err(refusal) => Err((refusal.class(), refusal.to_string())),
     };
@@ -132,12 +130,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 
 /// Whether a log told two histories. That it did is what is asked here: then the answer is yes.
 fn check_fork(path: &Path, trust: &Trust, output: Format) -> Result<Answer, Failure> {
-    let trust = trust.log_trust()?;
+    let (keys, epoch) = trust.named_with_epoch()?;
+    let origin = keys.origin();
     let refused = |class: FindingClass, why: String| {
         let text = format!("{}: {}: {why}", paint("not proven", Tone::Bad), path.display());
         (json!({"verdict": class.as_str(), "proven": false, "why": why}), text, answer_of(Some(class)))
     };
-    let checked = ForkProof::parse(&read_text(path)?).and_then(|proof| proof.check(&trust));
+    let checked = ForkProof::parse(&read_text(path)?).and_then(|proof| proof.check(&keys, epoch));
     let (value, text, answer) = match checked {
         Ok(Fork { culprit: culprit @ Culprit::Nobody(..), what }) => {
             // Two checkpoints of them would tell who it was.
@@ -145,11 +144,11 @@ fn check_fork(path: &Path, trust: &Trust, output: Format) -> Result<Answer, Fail
         }
         Ok(Fork { culprit, what }) => {
             let value = json!({
-                "verdict": "good", "proven": true, "origin": trust.origin, "what": what,
+                "verdict": "good", "proven": true, "origin": origin, "what": what,
                 "culprit": culprit.as_str(), "keys": culprit.keys(),
             });
             let word = paint("proven", Tone::Good);
-            let text = format!("{word}: the log {} told two histories\n{what}\n{culprit}", trust.origin);
+            let text = format!("{word}: the log {origin} told two histories\n{what}\n{culprit}");
             (value, text, Answer::Yes)
         }
         Err(error @ ForkError::Format(_)) => refused(FindingClass::Unsupported, error.to_string()),
@@ -199,8 +198,7 @@ fn check(
     proof: &Path,
     entry: Option<&Path>,
     continues: Option<&Path>,
-    origin: &str,
-    key: &NoteVerifier,
+    keys: &LogKeys,
 ) -> Result<Result<Proven, Refusal>, Failure> {
     let place = proof.display();
     let text = match read_text(proof)?.parse() {
@@ -210,7 +208,7 @@ fn check(
                 Failure::new(format!("{place}: the proof is about an entry that is not in it"))
                     .with_next("give --entry FILE; `miax ledger prove INDEX --entry FILE` writes it")
             })?;
-            return Ok(check_inclusion(&text, &bytes, origin, key));
+            return Ok(check_inclusion(&text, &bytes, keys));
         }
         Ok(ProofText::Consistency(text)) => text,
         Err(error) => return Ok(Err(error.into())),
@@ -219,13 +217,14 @@ fn check(
         Failure::new(format!("{place}: the proof is about an older checkpoint that is not in it"))
             .with_next("give --continues FILE, the checkpoint that you kept")
     })?;
-    let old = Published::read(old, origin, key)?;
-    Ok(check_consistency(&text, &old.signed, origin, key))
+    let old = Published::read(old, keys)?;
+    Ok(check_consistency(&text, &old.signed, keys))
 }
 
-fn check_inclusion(text: &InclusionText, bytes: &[u8], origin: &str, key: &NoteVerifier) -> Result<Proven, Refusal> {
+fn check_inclusion(text: &InclusionText, bytes: &[u8], keys: &LogKeys) -> Result<Proven, Refusal> {
+    let origin = keys.origin();
     let InclusionText { extra: _, proof, checkpoint } = text;
-    let signed = SignedCheckpoint::open(checkpoint, origin, key)?;
+    let signed = SignedCheckpoint::open_with(checkpoint, keys)?;
     proof.verify(&leaf_hash(bytes), &signed)?;
     let Entry { kind, time: _, writer: _, fields } = Entry::decode(bytes)?;
     let (index, size) = (proof.index, signed.checkpoint().size);
@@ -247,14 +246,10 @@ fn check_inclusion(text: &InclusionText, bytes: &[u8], origin: &str, key: &NoteV
     Ok(Proven { value, text, published: Published { note: checkpoint.clone(), signed } })
 }
 
-fn check_consistency(
-    text: &ConsistencyText,
-    old: &SignedCheckpoint,
-    origin: &str,
-    key: &NoteVerifier,
-) -> Result<Proven, Refusal> {
+fn check_consistency(text: &ConsistencyText, old: &SignedCheckpoint, keys: &LogKeys) -> Result<Proven, Refusal> {
+    let origin = keys.origin();
     let ConsistencyText { proof, checkpoint } = text;
-    let new = SignedCheckpoint::open(checkpoint, origin, key)?;
+    let new = SignedCheckpoint::open_with(checkpoint, keys)?;
     proof.verify(old, &new)?;
     let (before, size) = (old.checkpoint().size, new.checkpoint().size);
     let value = json!({"verdict": "good", "proven": true, "old": before, "size": size, "origin": origin});

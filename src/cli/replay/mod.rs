@@ -195,7 +195,9 @@ impl Bench {
             | Event::PolicySet(_)
             | Event::Unwitnessed(_)
             | Event::Recover(_)
-            | Event::KeyAdd(_) => Finding::Observed,
+            | Event::KeyAdd(_)
+            | Event::KeyRetire(_)
+            | Event::KeyRevoke(_) => Finding::Observed,
         }
     }
 
@@ -322,7 +324,13 @@ fn describe(event: &Event) -> String {
         Event::Enact(e) => &e.object,
         Event::Lapse(e) => &e.object,
         Event::Flood(e) => &e.sample.object,
-        Event::Document(_) | Event::Recover(_) | Event::PolicySet(_) | Event::Unwitnessed(_) | Event::KeyAdd(_) => {
+        Event::Document(_)
+        | Event::Recover(_)
+        | Event::PolicySet(_)
+        | Event::Unwitnessed(_)
+        | Event::KeyAdd(_)
+        | Event::KeyRetire(_)
+        | Event::KeyRevoke(_) => {
             return event.kind().to_owned();
         }
     };

@@ -158,7 +158,9 @@ fn ended(recorded: &Recorded) -> Option<String> {
         | Event::Flood(_)
         | Event::PolicySet(_)
         | Event::Unwitnessed(_)
-        | Event::KeyAdd(_) => None,
+        | Event::KeyAdd(_)
+        | Event::KeyRetire(_)
+        | Event::KeyRevoke(_) => None,
         Event::Recover(e) => Some(format!("the ledger is whole again: {} (entry {index})", e.what)),
     }
 }

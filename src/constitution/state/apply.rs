@@ -59,7 +59,7 @@ impl State {
             }
             Event::PolicySet(e) => self.set_policy(e),
             Event::Unwitnessed(e) => self.set_unwitnessed(index, e)?,
-            Event::Flood(_) | Event::Recover(_) | Event::KeyAdd(_) => {}
+            Event::Flood(_) | Event::Recover(_) | Event::KeyAdd(_) | Event::KeyRetire(_) | Event::KeyRevoke(_) => {}
         }
         if let Some(now) = event.now() {
             self.newest_time = self.newest_time.max(now);

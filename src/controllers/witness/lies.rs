@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::endpoint::{Endpoint, WitnessAddress};
 use super::round::{Question, Round, Witnesses};
-use crate::ledger::{BlockParts, Checkpoint, Contradiction, HashTree, Head, LogTrust, Writer, leaf_hash};
+use crate::ledger::{BlockParts, Checkpoint, Contradiction, HashTree, Head, LogKeys, LogTrust, Writer, leaf_hash};
 use crate::store::{BlockStore, Confirmed, CreateError, ReadError};
 use crate::telemetry::WitnessResult;
 use crate::trust::{Cosigner, NoteSigner, Quorum, SigningKey, WitnessMode, WitnessPolicy};
@@ -107,8 +107,8 @@ fn witnesses(places: &[(String, u8)], store: Blocks) -> Witnesses<Blocks> {
 }
 
 async fn ask(witnesses: &mut Witnesses<Blocks>, tree: &HashTree, end: Confirmed) -> Round {
-    let (note, key) = (note(tree, end.size), log_key().verifier());
-    let question = Question { note: &note, end, tip: BlockNumber(20), key: &key, now: now() };
+    let (note, keys) = (note(tree, end.size), LogKeys::new(LOG, log_key().verifier()));
+    let question = Question { note: &note, end, tip: BlockNumber(20), keys: &keys, now: now() };
     witnesses.ask(&question).await.expect("the blocks are there")
 }
 
@@ -219,8 +219,8 @@ async fn a_store_that_does_not_lead_to_the_checkpoint_is_not_proven_from() {
     let (Blocks(mut blocks), tree, end) = log();
     blocks.swap(4, 5);
     let mut witnesses = witnesses(&[(serve(answers(200, ""), None).await, 1)], Blocks(blocks));
-    let (note, key) = (note(&tree, end.size), log_key().verifier());
-    let question = Question { note: &note, end, tip: BlockNumber(20), key: &key, now: now() };
+    let (note, keys) = (note(&tree, end.size), LogKeys::new(LOG, log_key().verifier()));
+    let question = Question { note: &note, end, tip: BlockNumber(20), keys: &keys, now: now() };
     let shown = super::lies::note(&tree, 3);
     let error = witnesses.compare(&shown, &question).await.expect_err("the root is another one");
     assert!(error.to_string().contains("do not lead to the root"), "{error}");

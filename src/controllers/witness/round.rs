@@ -7,12 +7,11 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::ledger::{
-    AddCheckpoint, Checkpoint, CheckpointError, Contradiction, CosigningAnswer, HashTree, SignedCheckpoint,
-    contradicts, read_answer,
+    AddCheckpoint, Checkpoint, Contradiction, CosigningAnswer, HashTree, LogKeys, VouchError, contradicts, read_answer,
 };
 use crate::store::{BlockStore, Confirmed};
 use crate::telemetry::WitnessResult;
-use crate::trust::{Cosignature, NoteVerifier, WitnessPolicy};
+use crate::trust::{Cosignature, WitnessPolicy};
 use crate::units::{BlockNumber, UnixSeconds};
 
 use super::endpoint::{CallError, Endpoint};
@@ -33,8 +32,8 @@ pub(in super::super) struct Question<'a> {
     pub(in super::super) end: Confirmed,
     /// The block after it.
     pub(in super::super) tip: BlockNumber,
-    /// The log's key.
-    pub(in super::super) key: &'a NoteVerifier,
+    /// The log's keys.
+    pub(in super::super) keys: &'a LogKeys,
     pub(in super::super) now: UnixSeconds,
 }
 
@@ -94,9 +93,9 @@ impl<S: BlockStore> Witnesses<S> {
     }
 
     /// Asks every witness which checkpoint it cosigned last.
-    pub(in super::super) async fn hear(&mut self, key: &NoteVerifier) -> Heard {
+    pub(in super::super) async fn hear(&mut self, keys: &LogKeys) -> Heard {
         let endpoints: Vec<Endpoint> = self.peers.iter().map(|peer| peer.endpoint.clone()).collect();
-        let heard = hear(&endpoints, key).await;
+        let heard = hear(&endpoints, keys).await;
         for (peer, size) in self.peers.iter_mut().zip(&heard.sizes) {
             peer.known = size.or(peer.known);
         }
@@ -109,10 +108,10 @@ impl<S: BlockStore> Witnesses<S> {
         shown: &str,
         question: &Question<'_>,
     ) -> Result<Option<Contradiction>, CompareError> {
-        let Question { note: _, end, tip, key, now: _ } = *question;
-        let Checkpoint { origin, size, root: _ } = SignedCheckpoint::open(shown, key.name(), key)?.checkpoint().clone();
+        let Question { note: _, end, tip, keys, now: _ } = *question;
+        let Checkpoint { origin: _, size, root: _ } = keys.open(shown)?;
         self.leaves.reach(size, end, tip).await?;
-        Ok(contradicts(shown, &origin, key, self.leaves.tree()))
+        Ok(contradicts(shown, keys, self.leaves.tree()))
     }
 
     /// Asks every witness that has not cosigned this checkpoint, or not for a while.
@@ -185,9 +184,9 @@ pub struct Heard {
     sizes: Vec<Option<u64>>,
 }
 
-/// Asks every witness which checkpoint of the log it cosigned last. What the log's key did not sign is not believed.
-pub async fn hear(endpoints: &[Endpoint], key: &NoteVerifier) -> Heard {
-    let told = join_all(endpoints.iter().map(|endpoint| endpoint.newest(key.name()))).await;
+/// Asks every witness which checkpoint of the log it cosigned last. What no key of the log signed is not believed.
+pub async fn hear(endpoints: &[Endpoint], keys: &LogKeys) -> Heard {
+    let told = join_all(endpoints.iter().map(|endpoint| endpoint.newest(keys.origin()))).await;
     let mut heard = Heard::default();
     for (endpoint, told) in endpoints.iter().zip(told) {
         let place = endpoint.place();
@@ -196,7 +195,7 @@ pub async fn hear(endpoints: &[Endpoint], key: &NoteVerifier) -> Heard {
         }
         let opened = match told {
             Ok(None) => None,
-            Ok(Some(note)) => match Checkpoint::open(&note, key.name(), key) {
+            Ok(Some(note)) => match keys.open(&note) {
                 Ok(checkpoint) => Some((checkpoint, note)),
                 Err(error) => {
                     tracing::error!(place, %error, "a witness shows a checkpoint that is not of this log");
@@ -221,7 +220,7 @@ pub async fn hear(endpoints: &[Endpoint], key: &NoteVerifier) -> Heard {
 #[derive(Debug, thiserror::Error)]
 pub(in super::super) enum CompareError {
     #[error("the checkpoint is not of this log: {0}")]
-    Checkpoint(#[from] CheckpointError),
+    Checkpoint(#[from] VouchError),
     #[error(transparent)]
     Leaves(#[from] LeafError),
 }
@@ -275,7 +274,7 @@ impl Peer {
 
     /// Asks; where the witness stands elsewhere, proves from there. It may stand there because an answer of it was lost.
     async fn put(&mut self, question: &Question<'_>, tree: &HashTree) -> Outcome {
-        let Question { note, end, tip: _, key, now } = *question;
+        let Question { note, end, tip: _, keys, now } = *question;
         let mut claimed = end.size;
         for _ in 0..TRIES {
             let old = self.known.unwrap_or(0);
@@ -303,7 +302,7 @@ impl Peer {
                 CosigningAnswer::Unsigned => return Outcome::Unsigned,
             }
         }
-        match self.endpoint.newest(key.name()).await {
+        match self.endpoint.newest(keys.origin()).await {
             Ok(Some(note)) => Outcome::Shows(note),
             Ok(None) | Err(_) => Outcome::Claims(claimed),
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use kube::Client;
 
 use crate::api::reason::Reason;
-use crate::ledger::{Checkpoint, LogTrust, SignedCheckpoint, WitnessLag};
-use crate::store::{Anchor, Clock, Ledger, read_anchor};
+use crate::ledger::{Checkpoint, LogKeys, WitnessLag};
+use crate::store::{Anchor, Clock, HeldKeys, Ledger, read_anchor};
 use crate::trust::{WitnessMode, WitnessPolicy};
 use crate::units::UnixSeconds;
 
@@ -17,7 +17,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// What is known, and what follows from it by the policy.
 pub struct Vouching {
     policy: WitnessPolicy,
-    trust: LogTrust,
+    held: HeldKeys,
     known: Mutex<Known>,
 }
 
@@ -30,15 +30,15 @@ struct Known {
 impl Vouching {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(policy: WitnessPolicy, trust: LogTrust) -> Self {
-        Self { policy, trust, known: Mutex::default() }
+    pub fn new(policy: WitnessPolicy, held: HeldKeys) -> Self {
+        Self { policy, held, known: Mutex::default() }
     }
 
-    /// Takes in what the cluster says about its log. What does not verify counts for nothing: it neither stops anything nor takes
+    /// Takes in what the cluster says about its log, whose keys and size are these. What does not verify counts for nothing: it neither stops anything nor takes
     /// back what stopped it. A contradiction is taken back by an empty one alone.
-    pub fn take_in(&self, anchor: &Anchor, now: UnixSeconds) {
-        let LogTrust { origin, epoch: _, key } = &self.trust;
-        let open = |note: &str| SignedCheckpoint::open(note, origin, key).ok().map(|s| s.checkpoint().clone());
+    pub fn take_in(&self, anchor: &Anchor, (keys, size): (&LogKeys, u64), now: UnixSeconds) {
+        let keys = self.held.borrow().beside(keys, size);
+        let open = |note: &str| keys.open(note).ok();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match (anchor.contradiction.as_str(), open(&anchor.contradiction)) {
             ("", _) => known.contradiction = None,
@@ -85,7 +85,10 @@ pub async fn follow_anchor(client: Client, vouching: Arc<Vouching>, ledger: Ledg
     loop {
         let now = clock().into();
         match read_anchor(client.clone()).await {
-            Ok(Some(anchor)) => vouching.take_in(&anchor, now),
+            Ok(Some(anchor)) => {
+                let head = &ledger.view().head;
+                vouching.take_in(&anchor, (head.log_keys(), head.next_index().0), now);
+            }
             Ok(None) => tracing::warn!("the ConfigMap miax-checkpoint is gone; what was known before ages"),
             Err(error) => tracing::warn!(%error, "what the cluster says about its log cannot be read"),
         }
@@ -98,6 +101,7 @@ pub async fn follow_anchor(client: Client, vouching: Arc<Vouching>, ledger: Ledg
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::held;
     use crate::trust::{Cosigner, NoteSigner, Quorum, SigningKey};
     use crate::units::{Digest, Seconds};
 
@@ -121,9 +125,14 @@ mod tests {
 
     fn vouching(mode: WitnessMode) -> Vouching {
         let quorum = Quorum::try_new([1, 2, 3].map(|w| witness(w).verifier()).into(), 2).expect("a quorum");
+        let key = NoteSigner::try_new(LOG, &[9; 32]).expect("name");
+        Vouching::new(WitnessPolicy { mode, quorum, max_age: Seconds(60) }, held(key))
+    }
+
+    /// Takes an anchor in on a log of five entries that began with this key.
+    fn take_in(known: &Vouching, anchor: &Anchor, now: UnixSeconds) {
         let key = NoteSigner::try_new(LOG, &[9; 32]).expect("name").verifier();
-        let trust = LogTrust { origin: LOG.into(), epoch: 0, key };
-        Vouching::new(WitnessPolicy { mode, quorum, max_age: Seconds(60) }, trust)
+        known.take_in(anchor, (&LogKeys::new(LOG, key), 5), now);
     }
 
     fn anchor(witnessed: String) -> Anchor {
@@ -134,7 +143,7 @@ mod tests {
     fn unwitnessed_for_too_long_nothing_is_allowed_if_the_policy_requires_it() {
         let check = |mode, size, now, expected: Option<Reason>| {
             let known = vouching(mode);
-            known.take_in(&anchor(note(5, &[1, 2], 1000)), at(1000));
+            take_in(&known, &anchor(note(5, &[1, 2], 1000)), at(1000));
             assert_eq!(known.doubt(5, at(1000)), None, "what is witnessed stands");
             let _ = known.doubt(size, at(1001));
             assert_eq!(known.doubt(size, at(now)).map(|(reason, _)| reason), expected, "{mode:?} {size} {now}");
@@ -153,10 +162,10 @@ mod tests {
         assert_eq!(known.doubt(0, at(1000)), None, "a log without entries needs no witness");
         assert_eq!(known.doubt(5, at(1000)), None);
         for wrong in [note(5, &[1], 1070), note(5, &[1, 4], 1070), note(5, &[1, 2], 1400), String::new(), "x".into()] {
-            known.take_in(&anchor(wrong), at(1070));
+            take_in(&known, &anchor(wrong), at(1070));
         }
         assert!(known.doubt(5, at(1070)).is_some_and(|(reason, _)| reason == Reason::Unwitnessed));
-        known.take_in(&anchor(note(5, &[1, 3], 1070)), at(1070));
+        take_in(&known, &anchor(note(5, &[1, 3], 1070)), at(1070));
         assert_eq!(known.doubt(5, at(1070)), None);
         let fresh = vouching(WitnessMode::Require);
         assert!(fresh.doubt(5, at(1000)).is_some(), "a process that starts allows nothing before it has heard");
@@ -168,17 +177,17 @@ mod tests {
             let known = vouching(mode);
             let mut anchor = anchor(note(5, &[1, 2], 1000));
             anchor.contradiction = note(9, &[1], 1000).replace("\n9\n", "\n8\n");
-            known.take_in(&anchor, at(1000));
+            take_in(&known, &anchor, at(1000));
             assert_eq!(known.doubt(5, at(1000)), None, "one that the log's key did not sign means nothing");
             anchor.contradiction = note(9, &[1], 1000);
-            known.take_in(&anchor, at(1000));
+            take_in(&known, &anchor, at(1000));
             let (reason, message) = known.doubt(5, at(1000)).expect("refused");
             assert!(reason == Reason::LedgerBroken && message.contains("9 entries"), "{message}");
             anchor.contradiction = "x".into();
-            known.take_in(&anchor, at(1000));
+            take_in(&known, &anchor, at(1000));
             assert!(known.doubt(5, at(1000)).is_some(), "what does not verify takes nothing back");
             anchor.contradiction = String::new();
-            known.take_in(&anchor, at(1000));
+            take_in(&known, &anchor, at(1000));
             assert_eq!(known.doubt(5, at(1000)), None, "the controllers took it back");
         }
     }

@@ -37,6 +37,7 @@ impl<'a> Asked<'a> {
             | Proposal::Undone(_)
             | Proposal::Flood(_)
             | Proposal::Recover(_)
+            | Proposal::LogKey(..)
             | Proposal::Policy(_)
             | Proposal::Unwitnessed(_)
             | Proposal::End(_) => None,

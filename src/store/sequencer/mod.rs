@@ -9,6 +9,7 @@
 
 mod clock;
 mod observe;
+mod writers;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,10 +19,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::constitution::{Event, KeyEvent, State};
+use crate::constitution::{Event, KeyEvent, Proposal, State};
 use crate::ledger::{BlockError, BlockParts, Checkpoint, Entry, Head, Writer, boundary_room};
-use crate::trust::{NoteSigner, sha256};
-use crate::units::{BlockNumber, Digest, LogIndex, UnixMillis, hex};
+use crate::trust::sha256;
+use crate::units::{BlockNumber, Digest, LogIndex, UnixMillis};
 
 use super::block_store::{BlockStore, CreateError};
 use super::draft::{Draft, judge_safely};
@@ -31,6 +32,8 @@ use super::handle::{
 };
 use super::replay::encode;
 
+pub use writers::WriterSource;
+
 /// Reads the wall clock.
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 /// Gives 32 secret random bytes.
@@ -39,10 +42,6 @@ pub type Seed = Arc<dyn Fn() -> [u8; 32] + Send + Sync>;
 /// Most bytes of entries before packing that one block is filled with. JSON packs to a quarter or less, so that this stays
 /// below the limit of a block; one that does not is halved.
 const RAW_LIMIT: usize = 192 * 1024;
-/// How long a writer's key lives. A process that lives longer introduces its next one.
-const WRITER_LIFE: u64 = 24 * 3600 * 1000;
-/// How long before its end a writer's key is replaced.
-const WRITER_MARGIN: u64 = 3600 * 1000;
 /// For how many of our own blocks we remember that we are not alone.
 const RIVAL_MEMORY: u32 = 32;
 /// How long the winner of a race waits at most.
@@ -50,26 +49,6 @@ const LONGEST_TURN: Duration = Duration::from_millis(100);
 /// First pause before the store is asked again; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-/// Makes this process's writer keys. They live in memory only.
-pub struct WriterSource {
-    /// The log's key, which introduces writers.
-    pub log_key: NoteSigner,
-    /// Name of this replica; part of the writers' names.
-    pub replica: String,
-    /// Randomness.
-    pub seed: Seed,
-}
-
-impl WriterSource {
-    fn fresh(&self, origin: &str, now: UnixMillis) -> Result<Writer, AppendError> {
-        let nonce = (self.seed)();
-        let name = format!("{origin}/{}-{}", self.replica, hex(nonce.get(..4).unwrap_or_default()));
-        let end = UnixMillis(now.0.saturating_add(WRITER_LIFE));
-        Writer::try_new(origin, &self.log_key, &name, &(self.seed)(), end)
-            .map_err(|e| AppendError::Refused(e.to_string()))
-    }
-}
 
 /// Appends to one log.
 pub struct Sequencer<S> {
@@ -187,9 +166,13 @@ impl<S: BlockStore> Sequencer<S> {
                 Health::Starting => Some(AppendError::Starting),
                 Health::Broken(what) => Some(AppendError::Broken(what.clone())),
             };
-            let result = match unable {
+            let able = match unable {
                 Some(error) => Err(error),
-                None => match self.draft(&mut waiting) {
+                None => self.renew_writer().await,
+            };
+            let result = match able {
+                Err(error) => Err(error),
+                Ok(now) => match self.draft(&mut waiting, now) {
                     Ok(mut draft) => {
                         let result = self.put(&mut draft).await;
                         // What is not durable yet is judged again, before what came later.
@@ -209,31 +192,21 @@ impl<S: BlockStore> Sequencer<S> {
         }
     }
 
-    /// The writer for now, replaced in time.
-    fn writer(&mut self, now: UnixMillis) -> Result<&Writer, AppendError> {
-        let fresh = self.writer.as_ref().is_some_and(|w| w.not_after().0 > now.0.saturating_add(WRITER_MARGIN));
-        if !fresh {
-            self.writer = Some(self.writers.fresh(&self.head.trust().origin, now)?);
-        }
-        self.writer.as_ref().ok_or(AppendError::Stopped)
-    }
-
     /// Judges what waits, one after another, each against what the ones before lead to, until a block is full.
-    fn draft(&mut self, waiting: &mut VecDeque<Submission>) -> Result<Draft, AppendError> {
-        let now = self.now();
+    fn draft(&mut self, waiting: &mut VecDeque<Submission>, now: UnixMillis) -> Result<Draft, AppendError> {
         let mut draft = Draft::default();
         let mut state = self.state.clone();
         let mut next = self.head.next_index();
         let room = boundary_room(next);
         let known = self.head.clone();
-        let writer = self.writer(now)?;
+        let writer = self.writer.as_ref().ok_or(AppendError::Stopped)?;
         let name = writer.name().to_owned();
         if !known.knows(writer) {
             let bytes = writer.introduce(now).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
             let fields = Entry::decode(&bytes).map_err(|e| AppendError::Unrecordable(e.to_string()))?.fields;
             draft.push(Event::KeyAdd(KeyEvent { fields }), bytes, &mut state, &mut next)?;
         }
-        let mut size = 0;
+        let (mut size, mut key_waits) = (0, false);
         while size < RAW_LIMIT
             && draft.bytes.len() < room
             && let Some(submission) = waiting.pop_front()
@@ -241,6 +214,12 @@ impl<S: BlockStore> Sequencer<S> {
             // Whoever asked has given up and answered without us; recording it would be a decision that nobody made.
             if submission.answer.is_closed() {
                 continue;
+            }
+            // A change of the log's keys counts only at the beginning of a block.
+            if matches!(submission.proposal, Proposal::LogKey(..)) && !draft.bytes.is_empty() {
+                waiting.push_front(submission);
+                key_waits = true;
+                break;
             }
             let outcome = match judge_safely(&submission.proposal, &state, &submission.facts) {
                 Ok(outcome) => outcome.with_commitment(submission.commitment, &state),
@@ -254,6 +233,9 @@ impl<S: BlockStore> Sequencer<S> {
             let pushed = outcome.events.into_iter().try_for_each(|event| {
                 let bytes = encode(&event, now, &name).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
                 size += bytes.len();
+                if let Event::KeyAdd(_) | Event::KeyRetire(_) | Event::KeyRevoke(_) = event {
+                    known.may_begin_with(&bytes).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
+                }
                 draft.push(event, bytes, &mut state, &mut next)
             });
             if let Err(error) = pushed {
@@ -268,7 +250,7 @@ impl<S: BlockStore> Sequencer<S> {
             draft.answers.push_back((draft.bytes.len(), submission, committed));
         }
         // Nothing but our own introduction: it can wait for the first real entry.
-        if draft.answers.iter().all(|(_, _, c)| c.kept == Kept::Nowhere) {
+        if !key_waits && draft.answers.iter().all(|(_, _, c)| c.kept == Kept::Nowhere) {
             draft.truncate(0);
             draft.answers.iter_mut().for_each(|(needed, _, _)| *needed = 0);
         }

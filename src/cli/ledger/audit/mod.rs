@@ -69,7 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     };
     let (mut ledger, _, head) = walk(dump, source.trust(), earlier.as_ref())?;
     others.read(&ledger, against, continues)?;
-    let Seen { copies, findings: apart, fork } = others.compare(&ledger.trust, live);
+    let Seen { copies, findings: apart, fork } = others.compare(&ledger.keys, ledger.trust.epoch, live);
     ledger.scope.copies = copies.len() + continues.len();
     ledger.report.findings.extend(apart);
     let fork = fork.map(|proof| keep::write_fork(forks, &proof)).transpose()?;

@@ -9,7 +9,9 @@ use crate::cli::ledger::report::verdict;
 use crate::cli::output::{Failure, Tone, one_line, paint};
 use crate::cli::source::{Published, Trust, Verified};
 use crate::cli::walk::verify;
-use crate::ledger::{Check, Difference, Finding, FindingClass, ForkProof, LogCopy, LogTrust, Statement, find_fork};
+use crate::ledger::{
+    Check, Difference, Finding, FindingClass, ForkProof, LogCopy, LogKeys, LogTrust, Statement, find_fork,
+};
 use crate::units::LogIndex;
 
 /// Everything that is known of one log.
@@ -66,14 +68,14 @@ impl Others {
             self.copies.push((path.display().to_string(), copy, other.report.findings));
         }
         for path in kept {
-            let published = Published::read(path, origin, key)?;
+            let published = Published::read(path, &ledger.keys)?;
             self.kept.push((path.display().to_string(), statement(&published)));
         }
         Ok(())
     }
 
     /// Compares everything with everything.
-    pub(super) fn compare(self, trust: &LogTrust, live: bool) -> Seen {
+    pub(super) fn compare(self, keys: &LogKeys, epoch: u16, live: bool) -> Seen {
         let Self { own, copies, kept } = self;
         let mut findings = Vec::new();
         let mut compared = Vec::new();
@@ -93,7 +95,7 @@ impl Others {
         let mut held = LogCopy::default();
         held.vouch_all(kept.into_iter().map(|(_, statement)| statement));
         let all: Vec<&LogCopy> = std::iter::once(&own).chain(copies.iter().map(|(_, c, _)| c)).chain([&held]).collect();
-        Seen { copies: compared, findings, fork: find_fork(&all, trust) }
+        Seen { copies: compared, findings, fork: find_fork(&all, keys, epoch) }
     }
 }
 

@@ -14,9 +14,11 @@ use crate::cli::output::{Failure, Tone, paint, plain};
 use crate::cli::source::Published;
 use crate::cli::witnessed;
 use crate::constitution::{Event, EventError, SignerRef};
-use crate::ledger::{Check, Entry, EntryError, Finding, FindingClass, InclusionProof, SignedCheckpoint, leaf_hash};
+use crate::ledger::{
+    Check, Entry, EntryError, Finding, FindingClass, InclusionProof, LogKeys, SignedCheckpoint, leaf_hash,
+};
 use crate::store::Recorded;
-use crate::trust::{NoteVerifier, Quorum, read_canonical};
+use crate::trust::{Quorum, read_canonical};
 use crate::units::{Digest, LogIndex};
 
 use super::choose::{ProvenCharter, charters, check_document, choose, missing_charters};
@@ -52,12 +54,12 @@ pub(in super::super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
 }
 
 /// Checks every byte of a pack.
-pub(in super::super) fn check(bytes: &[u8], origin: &str, key: &NoteVerifier) -> Checked {
-    let mut checked = Checked { origin: origin.to_owned(), ..Checked::default() };
+pub(in super::super) fn check(bytes: &[u8], keys: &LogKeys) -> Checked {
+    let mut checked = Checked { origin: keys.origin().to_owned(), ..Checked::default() };
     let Some(pack) = checked.parse(bytes) else { return checked };
     let Pack { format: _, about, checkpoint, entries, document } = pack;
     checked.about = about.to_string();
-    let signed = match SignedCheckpoint::open(&checkpoint, origin, key) {
+    let signed = match SignedCheckpoint::open_with(&checkpoint, keys) {
         Ok(signed) => signed,
         Err(error) => {
             checked.fail(

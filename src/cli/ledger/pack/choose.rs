@@ -189,6 +189,8 @@ fn counts_signatures(event: &Event) -> bool {
         | Event::PolicySet(_)
         | Event::Unwitnessed(_)
         | Event::Recover(_)
-        | Event::KeyAdd(_) => false,
+        | Event::KeyAdd(_)
+        | Event::KeyRetire(_)
+        | Event::KeyRevoke(_) => false,
     }
 }
