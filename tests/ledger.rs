@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "ledger/epochs.rs"]
+mod epochs;
 #[path = "ledger/forks.rs"]
 mod forks;
 #[path = "ledger/insider.rs"]

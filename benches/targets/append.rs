@@ -10,7 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use miax::api::GovernedKind;
 use miax::constitution::{Facts, Operation, Proposal, Request, TargetFact};
-use miax::ledger::{Head, LogTrust};
+use miax::ledger::{Head, Lineage, LogTrust};
 use miax::store::{ConfigMapStore, Health, Ledger, Sequencer, WriterSource, follow, held};
 use miax::trust::{NoteSigner, sha256};
 use miax::units::{UnixMillis, UnixSeconds};
@@ -44,7 +44,7 @@ pub(crate) async fn ledger(client: Client, replica: &str) -> Ledger {
     let clock = Arc::new(move || UnixMillis(u64::try_from(started.elapsed().as_millis()).unwrap_or(0)));
     let (sequencer, ledger, input) = Sequencer::new(ConfigMapStore::new(client.clone()), head, None, writers, clock);
     let (events, inbox) = mpsc::channel(256);
-    tokio::spawn(follow(client, 0, events));
+    tokio::spawn(follow(client, Lineage::default(), events));
     tokio::spawn(sequencer.run(input, inbox));
     ledger.changes().wait_for(|view| view.health == Health::Whole).await.expect("runs");
     ledger

@@ -57,6 +57,11 @@ class Key:
             self.verify = Ed25519PublicKey.from_public_bytes(encoded[1:]).verify
         check(self.hash.hex() == parts[1], f"{self.name}: the hash is not that of the key")
 
+    def renamed(self, name):
+        encoded = base64_bytes(self.text.split("+", 2)[2])
+        hashed = encoded[1:] if encoded[:1] == b"\x02" else name.encode() + b"\n" + encoded
+        return Key(f"{name}+{sha256(hashed)[:4].hex()}+{self.text.split('+', 2)[2]}")
+
     def open(self, note):
         """The text of a signed note, if this key signed it. Lines of other keys are ignored."""
         at = note.rfind("\n\n")
@@ -86,6 +91,9 @@ class LogKeys:
 
     def __init__(self, first):
         self.origin, self.windows = first.name, [[first, 0, None]]
+
+    def rename(self, origin):
+        self.origin, self.windows = origin, [[key.renamed(origin), *window] for key, *window in self.windows]
 
     def vouched(self, note):
         texts = (opened(note, key) for key, _, end in self.windows if end is None)
@@ -183,6 +191,11 @@ def verify_ledger(directory, log_key):
     origin, tree, previous, writers, roots, keys = log_key.name, Tree(), bytes(32), {}, {}, LogKeys(log_key)
     names = sorted(path.stem for path in directory.glob("ecm-*.header"))
     for number, name in enumerate(names):
+        log, epoch = origin.rsplit("/", 1)
+        opens = name == f"ecm-{int(epoch) + 1:04x}-{number:016x}"
+        if opens:  # the log goes on under another name: see README.md, Epoch
+            origin = f"{log}/{int(epoch) + 1}"
+            keys.rename(origin)
         expected = f"ecm-{int(origin.rsplit('/', 1)[1]):04x}-{number:016x}"
         check(name == expected, f"{expected} is missing")
         text = (directory / f"{name}.header").read_text("utf-8")
@@ -199,9 +212,13 @@ def verify_ledger(directory, log_key):
             check(header["leaves"][8 * offset : 8 * offset + 8] == leaf[:4].hex(), f"{what}: was changed")
             event = canonical(entry.decode("utf-8"), what)
             check(event["v"] == 1, f"{what}: form {event['v']} is not known to this program")
-            if offset == 0 and event["kind"] == "key.add" and event.get("role") != "log":
+            if opens and offset == 0:
+                kept = (event["kind"], event["epoch"], event["blocks"], event["entries"], event["root"])
+                here = ("epoch.open", int(epoch) + 1, number, tree.size, f"sha256:{tree.root().hex()}")
+                check(kept == here, f"{what}: does not open the epoch with what is here")
+            elif offset == opens and event["kind"] == "key.add" and event.get("role") != "log":
                 introduce(event, origin, keys, writers)
-            elif offset == 0 and event["kind"].startswith("key."):
+            elif offset == opens and event["kind"].startswith("key."):
                 keys.change(tree.size, event)
             tree.append(leaf)
             roots[tree.size] = tree.root()

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use crate::api::names::CHECKPOINT_CONFIG_MAP;
-use crate::ledger::{BlockParts, parse_block_name};
+use crate::ledger::{BlockParts, Lineage, parse_block_name};
 
 use super::archived::Archived;
 use super::output::{Failure, failure};
@@ -67,6 +67,11 @@ struct RawMetadata {
 }
 
 impl Dump {
+    /// Which block belongs to which epoch, by the names of what is there.
+    pub(super) fn lineage(&self) -> Lineage {
+        Lineage::claimed(self.blocks.iter().filter_map(|(name, _)| parse_block_name(name)))
+    }
+
     /// Reads a file, a directory, or stdin for `-`.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let mut dump = Self::default();

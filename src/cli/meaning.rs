@@ -74,6 +74,14 @@ fn on_state(action: &StateAction) -> Vec<String> {
         StateAction::Review { command, findings: _ } => {
             vec![format!("nothing is owed for {command} any more; nobody who signed that command may sign this")]
         }
+        StateAction::OpenEpoch(opening) => vec![
+            format!(
+                "the ledger goes on with its first {} entries as the epoch {}; what came after them is lost for good",
+                opening.entries, opening.epoch
+            ),
+            "everything that was signed before is void: people sign again, for the new epoch".to_owned(),
+            "keys that were revoked in the lost part are good again until they are revoked again".to_owned(),
+        ],
         StateAction::RatifyAmendment { charter } => {
             vec![format!("the emergency charter {charter} stays in force and no longer lapses")]
         }

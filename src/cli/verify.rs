@@ -122,7 +122,9 @@ fn malformed(object: &Value) -> Option<Decision> {
 /// UID of the first cluster of the audience that the charter governs, else of any: then the judge tells what is wrong.
 pub(super) fn cluster_of<'a>(audience: &[String], manifest: &'a Manifest) -> &'a str {
     let clusters = &manifest.charter.clusters;
-    let named = audience.iter().find_map(|name| clusters.get(name));
+    // In a later epoch of its ledger a cluster is called NAME/EPOCH.
+    let plain = |name: &String| clusters.get(name.split('/').next().unwrap_or_default());
+    let named = audience.iter().find_map(plain);
     named.or_else(|| clusters.values().next()).map(String::as_str).unwrap_or_default()
 }
 

@@ -33,7 +33,7 @@ pub(super) fn verify(dump: Dump, trust: &Trust) -> Result<(Verified, State), Fai
 /// the entries that were looked at.
 pub(super) fn walk(dump: Dump, trust: &Trust, earlier: Option<&Earlier>) -> Result<(Verified, State, Head), Failure> {
     let claims = dump.claims.clone().unwrap_or_default();
-    let log = trust.log_of(&claims)?;
+    let log = trust.log_of(&claims)?.in_epoch(dump.lineage().epoch());
     let mut keys = LogKeys::new(&log.origin, log.key.clone());
     // A key that followed the first is known by the log alone: then the checkpoints are opened with what it says.
     if trust.resolve(&claims, &keys).is_ok_and(|resolved| resolved.wrong.is_none()) {
@@ -44,7 +44,9 @@ pub(super) fn walk(dump: Dump, trust: &Trust, earlier: Option<&Earlier>) -> Resu
         keys = walked.2.log_keys().clone();
     } else {
         let mut head = Head::genesis(log.clone());
-        let parts = dump.blocks.iter().filter_map(|(_, parts)| parts.as_ref().ok());
+        let lineage = dump.lineage();
+        let held = |name: &str| parse_block_name(name).is_none_or(|(epoch, number)| lineage.holds(epoch, number));
+        let parts = dump.blocks.iter().filter(|(name, _)| held(name)).filter_map(|(_, parts)| parts.as_ref().ok());
         let _ = parts.map(|parts| head.fold(parts)).take_while(Result::is_ok).count();
         keys = head.log_keys().clone();
     }
@@ -80,7 +82,7 @@ fn walk_with(
             replaced = last_replaced(blocks, &state);
         }
     }
-    let resumed = begin.next_block();
+    let (resumed, lineage) = (begin.next_block(), dump.lineage());
     // The objects of an archive are computed again from all blocks.
     let archived = archived.as_ref().filter(|_| resumed.0 == 0);
     let mut verifier = Verifier::resume(begin, checkpoints);
@@ -88,7 +90,8 @@ fn walk_with(
     let (mut right, mut stored) = (Vec::new(), Vec::new());
     let mut senseless = None;
     for (name, parts) in blocks {
-        if parse_block_name(name).is_some_and(|(epoch, number)| epoch == trust.epoch && number < resumed) {
+        // What is not held was lost when a later epoch was opened: it is kept as evidence, and no part of the ledger.
+        if parse_block_name(name).is_some_and(|(epoch, number)| number < resumed || !lineage.holds(epoch, number)) {
             continue;
         }
         let parts = match parts {

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::api::v1alpha1 as api;
-use crate::units::{Digest, UnixSeconds};
+use crate::units::{BlockNumber, Digest, UnixSeconds};
 
 use super::charter::Signal;
 
@@ -133,6 +133,24 @@ pub enum StateAction {
         /// Digest of the charter.
         charter: Digest,
     },
+    /// Goes on with what is left of a ledger (ADR 0025).
+    OpenEpoch(Box<OpenEpoch>),
+}
+
+/// What a new epoch begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenEpoch {
+    /// Its number.
+    pub epoch: u16,
+    /// How many blocks are kept.
+    pub blocks: BlockNumber,
+    /// How many entries these hold.
+    pub entries: u64,
+    /// Root of the tree over them.
+    pub root: Digest,
+    /// The largest checkpoint that anybody holds; what it vouches for beyond `entries` is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 /// What a command does.
@@ -179,7 +197,7 @@ impl WorkloadKind {
 
 impl Action {
     /// Every action's name.
-    pub const NAMES: [&'static str; 15] = [
+    pub const NAMES: [&'static str; 16] = [
         "Scale",
         "Restart",
         "Rollback",
@@ -195,10 +213,11 @@ impl Action {
         "AcknowledgeOverride",
         "AcknowledgeIncident",
         "Review",
+        "OpenEpoch",
     ];
     /// The names, for messages.
     pub(super) const CHOICES: &'static str = "Scale, Restart, Rollback, Patch, Isolate, Freeze, Thaw, Waive, RevokeKey, \
-         RatifyAmendment, Override, Veto, AcknowledgeOverride, AcknowledgeIncident, Review";
+         RatifyAmendment, Override, Veto, AcknowledgeOverride, AcknowledgeIncident, Review, OpenEpoch";
 
     /// The name that rules match.
     #[must_use]
@@ -222,6 +241,7 @@ impl Action {
                 StateAction::AcknowledgeOverride { .. } => "AcknowledgeOverride",
                 StateAction::AcknowledgeIncident { .. } => "AcknowledgeIncident",
                 StateAction::Review { .. } => "Review",
+                StateAction::OpenEpoch(_) => "OpenEpoch",
             },
         }
     }
@@ -241,7 +261,8 @@ impl Action {
                 | StateAction::Override { .. }
                 | StateAction::Veto { .. }
                 | StateAction::AcknowledgeOverride { .. }
-                | StateAction::Review { .. },
+                | StateAction::Review { .. }
+                | StateAction::OpenEpoch(_),
             ) => None,
         }
     }
@@ -268,7 +289,8 @@ impl Action {
                 | StateAction::Veto { .. }
                 | StateAction::AcknowledgeOverride { .. }
                 | StateAction::AcknowledgeIncident { .. }
-                | StateAction::Review { .. },
+                | StateAction::Review { .. }
+                | StateAction::OpenEpoch(_),
             ) => None,
         }
     }
@@ -302,7 +324,7 @@ impl Action {
 
 impl StateAction {
     /// What it does, in a few words.
-    fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         match self {
             Self::Freeze { namespace, until: Some(until) } => format!("Freeze the namespace {namespace} until {until}"),
             Self::Freeze { namespace, until: None } => format!("Freeze the namespace {namespace} until it is thawed"),
@@ -315,6 +337,10 @@ impl StateAction {
             Self::AcknowledgeOverride { command } => format!("Acknowledge the override {command}"),
             Self::AcknowledgeIncident { incident } => format!("Acknowledge the incident {incident}"),
             Self::Review { command, .. } => format!("Review the command {command}"),
+            Self::OpenEpoch(opening) => {
+                let OpenEpoch { epoch, blocks, entries, root, checkpoint: _ } = opening.as_ref();
+                format!("Open the epoch {epoch} of the ledger with {entries} entries in {blocks} blocks, root {root}")
+            }
         }
     }
 }

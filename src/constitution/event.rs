@@ -1,6 +1,7 @@
 //! Events: what the entries of the ledger mean to the constitution.
 
 mod effect;
+mod epoch;
 mod flood;
 mod recover;
 mod witness;
@@ -19,6 +20,7 @@ use super::facts::TargetFact;
 use super::request::Operation;
 
 pub use effect::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, LapseEvent};
+pub use epoch::EpochOpenEvent;
 pub use flood::{FloodEvent, FloodSource};
 pub use recover::RecoverEvent;
 pub use witness::{PolicySetEvent, UnwitnessedEvent};
@@ -51,6 +53,8 @@ pub enum Event {
     Flood(Box<FloodEvent>),
     /// The ledger was broken and is whole again.
     Recover(RecoverEvent),
+    /// The end of the ledger was lost for good; it goes on with what is left.
+    EpochOpen(Box<EpochOpenEvent>),
     /// A key of a writer or of the log was introduced; the ledger checks it, State ignores it.
     KeyAdd(KeyEvent),
     /// A key of the log vouches for nothing more; the ledger checks it, State ignores it.
@@ -252,6 +256,7 @@ impl Event {
             Self::Lapse(_) => "charter.lapse",
             Self::Flood(_) => "flood",
             Self::Recover(_) => "recover",
+            Self::EpochOpen(_) => "epoch.open",
             Self::KeyAdd(_) => "key.add",
             Self::PolicySet(_) => "policy.set",
             Self::Unwitnessed(_) => "unwitnessed",
@@ -273,6 +278,7 @@ impl Event {
             Self::PolicySet(e) => Some(e.now),
             Self::Unwitnessed(e) => Some(e.now),
             Self::Recover(e) => Some(e.now),
+            Self::EpochOpen(e) => Some(e.now),
             Self::Stored(_)
             | Self::Document(_)
             | Self::Adopt(_)
@@ -303,6 +309,7 @@ impl Event {
             Self::PolicySet(e) => serde_json::to_value(e),
             Self::Unwitnessed(e) => serde_json::to_value(e),
             Self::Recover(e) => serde_json::to_value(e),
+            Self::EpochOpen(e) => serde_json::to_value(e),
             Self::KeyAdd(e) | Self::KeyRetire(e) | Self::KeyRevoke(e) => Ok(Value::Object(e.fields.clone())),
         };
         match value {
@@ -333,6 +340,7 @@ impl Event {
             "policy.set" => serde_json::from_value(value).map(Self::PolicySet),
             "unwitnessed" => serde_json::from_value(value).map(Self::Unwitnessed),
             "recover" => serde_json::from_value(value).map(Self::Recover),
+            "epoch.open" => serde_json::from_value(value).map(Self::EpochOpen),
             "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),
             "key.retire" => serde_json::from_value(value).map(|fields| Self::KeyRetire(KeyEvent { fields })),
             "key.revoke" => serde_json::from_value(value).map(|fields| Self::KeyRevoke(KeyEvent { fields })),

@@ -21,7 +21,7 @@ mod request;
 mod rules;
 mod state;
 
-pub use action::{Action, FREEZE, Patch, StateAction, Target, WorkloadAction, WorkloadKind};
+pub use action::{Action, FREEZE, OpenEpoch, Patch, StateAction, Target, WorkloadAction, WorkloadKind};
 pub use charter::{
     Amount, Charter, CharterError, Delegation, FilledBy, Floor, Impact, Mode, Pending, Principal, PrincipalKind,
     Priority, Requirement, Route, Rule, Scope, Signal,
@@ -32,8 +32,8 @@ pub use decision::{Advice, Decision, Finding, NextStep, SeatView, Verdict};
 pub use document::{Document, DocumentError};
 pub use event::{
     AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, EffectUndoneEvent,
-    EnactEvent, Event, EventError, FloodEvent, FloodSource, KeyEvent, LapseEvent, ObjectRef, PolicySetEvent,
-    RecoverEvent, SignerRef, StoredEvent, UnwitnessedEvent,
+    EnactEvent, EpochOpenEvent, Event, EventError, FloodEvent, FloodSource, KeyEvent, LapseEvent, ObjectRef,
+    PolicySetEvent, RecoverEvent, SignerRef, StoredEvent, UnwitnessedEvent,
 };
 pub use facts::{Facts, TargetFact, TargetState};
 pub use gate::{GateRequest, gate};

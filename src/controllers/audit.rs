@@ -17,8 +17,8 @@ use crate::api::names::{CHECKPOINT_CONFIG_MAP, SYSTEM_NAMESPACE};
 use crate::api::reason::Reason;
 use crate::constitution::{Proposal, RecoverEvent, TargetFact};
 use crate::ledger::{
-    BlockParts, Check, Checkpoint, Finding, FindingClass, LogKeys, LogTrust, Report, SignedCheckpoint, Verifier,
-    parse_block_name,
+    BlockParts, Check, Checkpoint, Finding, FindingClass, Lineage, LogKeys, LogTrust, Report, SignedCheckpoint,
+    Verifier, parse_block_name,
 };
 use crate::store::{
     Anchor, Clock, ConfigMapStore, Health, Ledger, ReadError, StoreEvent, View, read_anchor, read_entries,
@@ -199,13 +199,13 @@ fn examine(trust: LogTrust, material: Material) -> (Report, Vec<BlockParts>) {
         }
     }
     checkpoints.extend(remembered.map(|checkpoint| (checkpoint, "the memory of this replica".to_owned())));
-    let epoch = trust.epoch;
+    let lineage = Lineage::claimed(blocks.iter().filter_map(|(name, _)| parse_block_name(name)));
     let mut verifier = Verifier::new(trust, checkpoints);
     let mut right = Vec::new();
     for (name, parts) in blocks {
         match parts {
-            // Another epoch is another log.
-            Ok(_) | Err(_) if parse_block_name(&name).is_none_or(|(found, _)| found != epoch) => {}
+            // What was lost when a later epoch was opened is no part of the ledger.
+            Ok(_) | Err(_) if parse_block_name(&name).is_none_or(|(epoch, number)| !lineage.holds(epoch, number)) => {}
             Ok(parts) => {
                 let read = verifier.block(&name, &parts).map(|block| read_entries(&block));
                 if let Some(Err(error)) = read {
@@ -274,10 +274,10 @@ mod tests {
     fn a_whole_ledger_is_found_whole_and_given_back() {
         let (report, blocks) = examine(trust(), material());
         assert!(report.is_whole() && blocks.len() == 4, "{report:?}");
-        let mut other_epoch = material();
-        other_epoch.blocks.push((block_name(1, BlockNumber(0)), Err(ReadError::Unavailable("x".to_owned()))));
-        other_epoch.anchor.checkpoint = String::new();
-        assert!(examine(trust(), other_epoch).0.is_whole());
+        // Whoever puts a block of another epoch there opens none; but it is seen.
+        let mut claimed = material();
+        claimed.blocks.push((block_name(1, BlockNumber(4)), Err(ReadError::Unavailable("x".to_owned()))));
+        assert!(!examine(trust(), claimed).0.is_whole());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::api::names::{CHECKPOINT_CONFIG_MAP, SYSTEM_NAMESPACE};
 use crate::api::reason::Reason;
 use crate::constitution::{PolicySetEvent, Proposal, TargetFact, UnwitnessedEvent};
-use crate::ledger::{Checkpoint, Contradiction, LogKeys, VouchError, WitnessLag};
+use crate::ledger::{Checkpoint, Contradiction, Lineage, LogKeys, VouchError, WitnessLag};
 use crate::store::{
     Anchor, AppendError, ConfigMapStore, Confirmed, Health, HeldKeys, StoreEvent, View, anchor_data, anchor_of,
 };
@@ -43,8 +43,8 @@ pub struct CheckpointWriter {
     pub keys: HeldKeys,
     /// The blocks, to make proofs from.
     pub store: ConfigMapStore,
-    /// Epoch of the log.
-    pub epoch: u16,
+    /// Which block belongs to which epoch.
+    pub lineage: Lineage,
     /// Where the ledger is broken off when a witness shows that it cannot be the whole one.
     pub alarms: mpsc::Sender<StoreEvent>,
     /// The policy for witnesses, if there are any.
@@ -97,7 +97,8 @@ struct Keeper {
 pub async fn keep_checkpoints(mut writer: CheckpointWriter) {
     let endpoints = std::mem::take(&mut writer.endpoints);
     let store = || writer.store.clone();
-    let witnesses = writer.policy.clone().map(|policy| Witnesses::new(policy, endpoints, store(), writer.epoch));
+    let witnesses =
+        writer.policy.clone().map(|policy| Witnesses::new(policy, endpoints, store(), writer.lineage.clone()));
     let (signing, heard) = (Signing::new(writer.keys.clone()), witnesses.is_none());
     let lag = WitnessLag::default();
     let mut keeper = Keeper { writer, signing, witnesses, heard, ahead: None, untold: None, written: 0, lag };

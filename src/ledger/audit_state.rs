@@ -9,6 +9,7 @@ use crate::units::{BlockNumber, Digest, UnixMillis, hex, unhex};
 
 use super::chain::{Head, LogTrust};
 use super::checkpoint::Checkpoint;
+use super::epoch::Lineage;
 use super::log_keys::{KeyWindow, LogKeys};
 use super::tree::CompactRange;
 
@@ -37,6 +38,9 @@ pub struct AuditState {
     /// The log's keys, when there was ever another one than the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     keys: Vec<KeyWindow>,
+    /// The first block of each epoch after the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    epochs: Vec<BlockNumber>,
 }
 
 /// A writer that the log's key introduced.
@@ -65,7 +69,7 @@ impl AuditState {
     /// The state after everything up to this head was whole.
     #[must_use]
     pub fn of(head: &Head) -> Self {
-        let Head { trust, next, previous, range, writers, keys } = head;
+        let Head { trust, lineage, next, previous, range, writers, keys } = head;
         let writers = writers.values().map(|(key, end)| KnownWriter { public: key.to_string(), not_after: *end });
         Self {
             format: FORMAT.to_owned(),
@@ -77,6 +81,7 @@ impl AuditState {
             edge: hex(&range.to_bytes()),
             writers: writers.collect(),
             keys: if keys.is_rotated() { keys.windows() } else { Vec::new() },
+            epochs: lineage.starts().to_vec(),
         }
     }
 
@@ -128,7 +133,7 @@ impl AuditState {
     /// # Errors
     /// [`AuditStateError::Contradiction`].
     pub fn resume(&self, trust: LogTrust) -> Result<Head, AuditStateError> {
-        let Self { format: _, origin: _, size, root, blocks, previous, edge, writers, keys } = self;
+        let Self { format: _, origin: _, size, root, blocks, previous, edge, writers, keys, epochs } = self;
         let range = unhex(edge).and_then(|bytes| CompactRange::from_bytes(*size, &bytes));
         let range = range.filter(|range| range.root() == *root).ok_or(AuditStateError::Contradiction("edge"))?;
         let writer = |known: &KnownWriter| {
@@ -141,7 +146,9 @@ impl AuditState {
             [] => LogKeys::new(&trust.origin, trust.key.clone()),
             windows => LogKeys::of_windows(&trust, windows).ok_or(AuditStateError::Contradiction("list of keys"))?,
         };
+        let lineage = Lineage::of_starts(epochs).filter(|lineage| lineage.epoch() == trust.epoch);
+        let lineage = std::sync::Arc::new(lineage.ok_or(AuditStateError::Contradiction("list of epochs"))?);
         let (trust, keys) = (std::sync::Arc::new(trust), std::sync::Arc::new(keys));
-        Ok(Head { trust, next: *blocks, previous: *previous, range, writers, keys })
+        Ok(Head { trust, lineage, next: *blocks, previous: *previous, range, writers, keys })
     }
 }

@@ -13,6 +13,7 @@ use super::block::{
     Block, BlockError, BlockParts, Header, MAX_BLOCK_BYTES, MAX_BLOCK_ENTRIES, compress, leaf_prefixes, pack, seal,
 };
 use super::entry::Entry;
+use super::epoch::Lineage;
 use super::key_change::KeyChange;
 use super::log_keys::LogKeys;
 use super::tree::{CompactRange, leaf_hash};
@@ -33,6 +34,7 @@ pub struct LogTrust {
 #[derive(Clone, Debug)]
 pub struct Head {
     pub(super) trust: Arc<LogTrust>,
+    pub(super) lineage: Arc<Lineage>,
     pub(super) next: BlockNumber,
     pub(super) previous: Digest,
     pub(super) range: CompactRange,
@@ -49,7 +51,7 @@ pub enum ChainError {
     /// The compact range is not the tree of the header.
     #[error("the edge of the tree was changed")]
     Edge,
-    /// The header is of another epoch.
+    /// The header is of another epoch than this one and the next.
     #[error("the block is of the epoch {found}, the log is in {expected}")]
     Epoch {
         /// What stands there.
@@ -79,6 +81,9 @@ pub enum ChainError {
         /// What should.
         expected: BlockNumber,
     },
+    /// The first block of a new epoch does not open it.
+    #[error("the new epoch is not opened rightly: {0}")]
+    Opening(String),
     /// The block does not cite the one before.
     #[error("the block does not continue the one before it: one of them was replaced")]
     Previous,
@@ -101,12 +106,14 @@ pub fn boundary_room(first: LogIndex) -> usize {
 }
 
 impl Head {
-    /// The head of a log without entries.
+    /// The head of a log without entries, in its first epoch.
     #[must_use]
     pub fn genesis(trust: LogTrust) -> Self {
+        let trust = trust.in_epoch(0);
         Self {
             keys: Arc::new(LogKeys::new(&trust.origin, trust.key.clone())),
             trust: Arc::new(trust),
+            lineage: Arc::default(),
             next: BlockNumber(0),
             previous: Digest([0; 32]),
             range: CompactRange::default(),
@@ -154,7 +161,7 @@ impl Head {
     /// # Errors
     /// [`ChainError::LogKeys`], [`ChainError::Introduction`].
     pub fn may_begin_with(&self, entry: &[u8]) -> Result<(), ChainError> {
-        let entry = Entry::decode(entry).map_err(|e| ChainError::Introduction(e.to_string()))?;
+        let entry = introduction(entry)?;
         self.introduced_by(&entry)?;
         self.keys_after(&entry).map(drop)
     }
@@ -220,35 +227,43 @@ impl Head {
     pub fn fold(&mut self, parts: &BlockParts) -> Result<Block, ChainError> {
         let (block, leaves) = Block::open(parts)?;
         let header = &block.header;
-        if header.epoch != self.trust.epoch {
-            return Err(ChainError::Epoch { found: header.epoch, expected: self.trust.epoch });
-        }
+        let mut heading = block.entries();
+        let opened = match header.epoch.checked_sub(self.trust.epoch) {
+            Some(0) => None,
+            Some(1) => heading.next().map(|first| self.opened_by(&introduction(first)?)).transpose()?,
+            _ => return Err(ChainError::Epoch { found: header.epoch, expected: self.trust.epoch }),
+        };
+        let base = opened.as_ref().unwrap_or(self);
         if header.number != self.next {
             return Err(ChainError::Number { found: header.number, expected: self.next });
         }
         if header.first != self.next_index() {
             return Err(ChainError::First { found: header.first, expected: self.next_index() });
         }
-        let first = block.entries().next().map(Entry::decode).transpose();
-        let first = first.map_err(|e| ChainError::Introduction(e.to_string()))?;
-        let introduced = first.as_ref().map(|first| self.introduced_by(first)).transpose()?.flatten();
-        let keys = first.as_ref().map(|first| self.keys_after(first)).transpose()?.flatten();
+        let first = heading.next().map(introduction).transpose()?;
+        let introduced = first.as_ref().map(|first| base.introduced_by(first)).transpose()?.flatten();
+        let keys = first.as_ref().map(|first| base.keys_after(first)).transpose()?.flatten();
         let known = introduced.as_ref().filter(|(name, ..)| *name == header.writer).map(|(_, key, end)| (key, *end));
         let (writer, not_after) = match known {
             Some(writer) => writer,
-            None => match self.writers.get(&header.writer) {
+            None => match base.writers.get(&header.writer) {
                 Some((key, end)) => (key, *end),
                 None => return Err(ChainError::WriterUnknown(header.writer.clone())),
             },
         };
-        block.check_seal(&parts.seal, &self.trust.origin, writer)?;
+        block.check_seal(&parts.seal, &base.trust.origin, writer)?;
         if header.to > not_after {
             return Err(ChainError::WriterExpired(header.writer.clone()));
         }
         if header.previous != self.previous {
             return Err(ChainError::Previous);
         }
-        self.range = grown(&self.range, &leaves, header, &parts.edge)?;
+        let range = grown(&self.range, &leaves, header, &parts.edge)?;
+        drop(heading);
+        if let Some(opened) = opened {
+            *self = opened;
+        }
+        self.range = range;
         self.previous = block.digest;
         self.next = BlockNumber(self.next.0 + 1);
         if let Some((name, key, end)) = introduced {
@@ -285,10 +300,13 @@ impl Head {
 /// A writer that an entry introduces: name, key, and when the key expires.
 pub(super) type Introduced = (String, NoteVerifier, UnixMillis);
 
+fn introduction(entry: &[u8]) -> Result<Entry, ChainError> {
+    Entry::decode(entry).map_err(|e| ChainError::Introduction(e.to_string()))
+}
+
 /// Reads the introduction of a writer and checks that the log's key vouches for it; `None` for an entry of another kind.
 pub(super) fn read_introduction(entry: &[u8], keys: &LogKeys) -> Result<Option<Introduced>, ChainError> {
-    let entry = Entry::decode(entry).map_err(|e| ChainError::Introduction(e.to_string()))?;
-    introduction_in(&entry, keys)
+    introduction_in(&introduction(entry)?, keys)
 }
 
 /// The same of an entry that is read, with the keys that vouch where it stands.

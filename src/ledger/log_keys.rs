@@ -83,6 +83,12 @@ impl LogKeys {
         all
     }
 
+    /// The same keys, named by the origin of another epoch of the log.
+    pub(super) fn renamed(&self, origin: &str) -> Self {
+        let renamed = |w: &Window| Window { key: w.key.renamed(origin), ..w.clone() };
+        Self { origin: origin.to_owned(), windows: self.windows.iter().map(renamed).collect() }
+    }
+
     /// Origin of the log.
     #[must_use]
     pub fn origin(&self) -> &str {

@@ -31,6 +31,14 @@ pub enum Command {
     Webhook(Webhook),
     /// Bring charters into force, carry commands out, sign checkpoints.
     Controller(Common),
+    /// Go on with what is left of a ledger whose end is lost for good, by a signed command. Stop the operator first.
+    #[command(after_help = "Example:
+  miax draft open-epoch ledger.yaml --key KEY --reason 'the disk of etcd is gone' --audience prod-eu --out epoch.yaml
+  miax sign -f epoch.yaml --seat CTK …                # and the others whom the charter names
+  miax-operator open-epoch epoch.yaml
+
+You need the right to impersonate miax-controller. See docs/operations/ledger-alarm.md.")]
+    OpenEpoch(OpenEpoch),
     /// Print what has to be in the cluster: namespaces, accounts, rights, webhook, flow control.
     Manifests(Manifests),
 }
@@ -121,6 +129,19 @@ pub struct Webhook {
     /// Seconds between being not ready and taking no more connections, so that nobody is sent to a closed door.
     #[arg(long, default_value_t = 3)]
     pub drain: u64,
+}
+
+/// Options of `open-epoch`.
+#[derive(Clone, Debug, Args)]
+pub struct OpenEpoch {
+    /// The signed command.
+    pub file: PathBuf,
+    /// Domain that owns the ledger; the first part of its origin.
+    #[arg(long, env = "MIAX_OWNER", default_value = "miax.dev")]
+    pub owner: String,
+    /// Kubeconfig file; without it $KUBECONFIG, ~/.kube/config, or the pod's service account.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// Options of `manifests`.

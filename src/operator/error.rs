@@ -15,6 +15,9 @@ pub enum Error {
     /// The cluster cannot be identified.
     #[error("the namespace kube-system has no uid; this cluster cannot be identified")]
     ClusterUid,
+    /// No epoch is opened.
+    #[error(transparent)]
+    Epoch(#[from] super::epoch::EpochError),
     /// A socket or a signal.
     #[error("{what}: {source}")]
     Io {
@@ -44,6 +47,9 @@ pub enum Error {
     /// The flags about witnesses.
     #[error(transparent)]
     Witnesses(#[from] super::witnesses::WitnessesError),
+    /// The blocks of the ledger cannot be listed.
+    #[error("{0}")]
+    Read(#[from] crate::store::ReadError),
     /// The webhook cannot listen.
     #[error("{0}")]
     Serve(#[from] crate::admission::ServeError),

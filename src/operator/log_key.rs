@@ -134,7 +134,7 @@ fn existing<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
     }
 }
 
-async fn keyring(secrets: &Api<Secret>, origin: &str) -> Result<LogKeyring, LogKeyError> {
+pub(super) async fn keyring(secrets: &Api<Secret>, origin: &str) -> Result<LogKeyring, LogKeyError> {
     let secret = secrets.get_opt(LOG_KEY_SECRET).await?.ok_or(LogKeyError::Lost)?;
     read_keyring(&secret, origin)
 }

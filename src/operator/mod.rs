@@ -4,6 +4,7 @@ mod args;
 mod authority;
 mod client_ca;
 mod clock;
+mod epoch;
 mod error;
 mod forwarding;
 mod guards;
@@ -35,7 +36,7 @@ use crate::controllers::{
     Auditor, CheckpointWriter, Context, LogKeyKeeper, Queue, SeatClients, Vouching, audit, end_isolations,
     follow_anchor, keep_checkpoints, keep_log_keys, sweep, watchdog,
 };
-use crate::ledger::{Checkpoint, Head, LogTrust};
+use crate::ledger::{Checkpoint, Head, Lineage, LogTrust};
 use crate::store::{
     self, Clock, ConfigMapStore, Health, Ledger, Sequencer, StoreEvent, WriterSource, follow, keep_floods,
 };
@@ -49,8 +50,6 @@ pub use args::{Arguments, Command, Common};
 pub use error::Error;
 pub use install::objects;
 
-/// Epoch of the log. A new one begins only after a disaster, by a decision that this version does not know yet.
-const EPOCH: u16 = 0;
 /// Calls of the API server that take longer are given up.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,6 +64,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
         Command::Webhook(options) => run_webhook(options).await,
         Command::Controller(options) => run_controller(options).await,
+        Command::OpenEpoch(options) => epoch::open_epoch(options).await,
         Command::Manifests(options) => {
             let args::Manifests { static_guards, url, seats } = options;
             print_manifests(&if static_guards { guards::static_guards() } else { objects(url.as_deref(), &seats) });
@@ -95,6 +95,8 @@ struct Base {
     metrics: Arc<Metrics>,
     cluster_uid: String,
     origin: String,
+    /// Which block belongs to which epoch, when the process started: when another is opened, it ends.
+    lineage: Lineage,
 }
 
 impl Base {
@@ -104,16 +106,17 @@ impl Base {
         let client = Client::try_from(config.clone())?;
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let cluster_uid = namespaces.get("kube-system").await?.metadata.uid.ok_or(Error::ClusterUid)?;
-        let origin = format!("{}/ecm/{cluster_uid}/{EPOCH}", options.owner);
+        let lineage = ConfigMapStore::new(client.clone()).lineage().await?;
+        let origin = format!("{}/ecm/{cluster_uid}/{}", options.owner, lineage.epoch());
         let metrics = Arc::new(Metrics::try_new()?);
-        Ok(Self { config, client, clock: clock::wall_clock(), metrics, cluster_uid, origin })
+        Ok(Self { config, client, clock: clock::wall_clock(), metrics, cluster_uid, origin, lineage })
     }
 
     /// Starts to read the ledger and to take proposals. The ledger must hold what a witness holds.
     fn start_ledger(&self, options: &Common, key: log_key::LogKey, held: Option<Checkpoint>) -> Result<Started, Error> {
         let promised = key.promised(held)?;
         let log_key::LogKey { keys, first, .. } = key;
-        let trust = LogTrust { origin: self.origin.clone(), epoch: EPOCH, key: first };
+        let trust = LogTrust { origin: self.origin.clone(), epoch: self.lineage.epoch(), key: first };
         let seed = clock::seed_source(clock::random_bytes()?);
         let writers = WriterSource { log_keys: keys, replica: options.replica.clone(), seed };
         // A client of its own: appends wait behind nothing else of this process.
@@ -123,7 +126,7 @@ impl Base {
         let (events, inbox) = mpsc::channel(256);
         let alarms = events.clone();
         let (ended, alive) = watch::channel(false);
-        let watching = follow(self.client.clone(), EPOCH, events);
+        let watching = follow(self.client.clone(), self.lineage.clone(), events);
         tokio::spawn(async move {
             tokio::select! {
                 () = sequencer.run(input, inbox) => {}
@@ -337,7 +340,7 @@ async fn run_controller(options: Common) -> Result<(), Error> {
         context: context.clone(),
         keys: keys.clone(),
         store: ConfigMapStore::new(base.client.clone()),
-        epoch: EPOCH,
+        lineage: base.lineage.clone(),
         alarms,
         policy: witnesses.policy,
         endpoints: witnesses.endpoints,

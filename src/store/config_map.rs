@@ -10,7 +10,7 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
 
 use crate::api::names::{CHECKPOINT_CONFIG_MAP, LEDGER_LABEL, LEDGER_NAMESPACE, SYSTEM_NAMESPACE};
-use crate::ledger::{BlockParts, block_name, parse_block_name};
+use crate::ledger::{BlockParts, Lineage, block_name, parse_block_name};
 use crate::units::BlockNumber;
 
 use super::block_store::{BlockStore, CreateError, ReadError};
@@ -52,6 +52,24 @@ impl ConfigMapStore {
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { api: Api::namespaced(client, LEDGER_NAMESPACE) }
+    }
+
+    /// Which blocks belong to which epoch, by the names of what is there.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when the API server does not answer or refuses.
+    pub async fn lineage(&self) -> Result<Lineage, ReadError> {
+        let mut params = ListParams::default().limit(PAGE);
+        let mut names = Vec::new();
+        loop {
+            let page = self.api.list_metadata(&params).await.map_err(|e| ReadError::Unavailable(e.to_string()))?;
+            let named = page.items.iter().filter_map(|map| parse_block_name(map.metadata.name.as_deref()?));
+            names.extend(named);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(Lineage::claimed(names)),
+            }
+        }
     }
 
     /// Every object of the ledger, in the order of names, which is the order of the log. One that is not a block is given

@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use tokio::sync::mpsc;
 
 use crate::api::names::LEDGER_NAMESPACE;
-use crate::ledger::{BlockParts, parse_block_name};
+use crate::ledger::{BlockParts, Lineage, parse_block_name};
 use crate::units::BlockNumber;
 
 use super::block_store::ReadError;
@@ -43,7 +43,7 @@ pub enum StoreEvent {
 ///
 /// # Errors
 /// [`watcher::Error`] never in practice: the watch retries.
-pub async fn follow(client: Client, epoch: u16, events: mpsc::Sender<StoreEvent>) -> Result<(), watcher::Error> {
+pub async fn follow(client: Client, lineage: Lineage, events: mpsc::Sender<StoreEvent>) -> Result<(), watcher::Error> {
     let api: Api<ConfigMap> = Api::namespaced(client, LEDGER_NAMESPACE);
     let mut stream = watcher(api, watcher::Config::default()).default_backoff().boxed();
     loop {
@@ -58,7 +58,7 @@ pub async fn follow(client: Client, epoch: u16, events: mpsc::Sender<StoreEvent>
                 continue;
             }
         };
-        if let Some(event) = translate(event, epoch)
+        if let Some(event) = translate(event, &lineage)
             && events.send(event).await.is_err()
         {
             return Ok(());
@@ -66,9 +66,16 @@ pub async fn follow(client: Client, epoch: u16, events: mpsc::Sender<StoreEvent>
     }
 }
 
-/// Objects that are not blocks of this epoch (the cluster's root certificate, for example) are nobody's evidence.
-fn translate(event: watcher::Event<ConfigMap>, epoch: u16) -> Option<StoreEvent> {
-    let number = |map: &ConfigMap| parse_block_name(name_of(map)).filter(|(e, _)| *e == epoch).map(|(_, n)| n);
+/// Objects that are not blocks (the cluster's root certificate, for example), and blocks that were lost when a later epoch was
+/// opened, are nobody's evidence. When an epoch is opened, whoever still lives in the one before must stop.
+fn translate(event: watcher::Event<ConfigMap>, lineage: &Lineage) -> Option<StoreEvent> {
+    let named = |map: &ConfigMap| parse_block_name(name_of(map));
+    let number = |map: &ConfigMap| named(map).filter(|(epoch, number)| lineage.holds(*epoch, *number)).map(|(_, n)| n);
+    if let watcher::Event::Apply(map) | watcher::Event::InitApply(map) = &event
+        && let Some((epoch, _)) = named(map).filter(|(epoch, _)| *epoch > lineage.epoch())
+    {
+        return Some(StoreEvent::Alarm(format!("the epoch {epoch} was opened; restart this process")));
+    }
     match event {
         watcher::Event::Init => Some(StoreEvent::ListBegins),
         watcher::Event::InitDone => Some(StoreEvent::ListEnds),

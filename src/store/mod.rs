@@ -3,6 +3,7 @@
 //! Must not: decide anything (`constitution` does) or trust what it reads back (`ledger` checks every byte).
 
 mod flood;
+mod opening;
 mod replay;
 
 #[cfg(feature = "client")]
@@ -39,6 +40,7 @@ pub use forward::{Common, Desk, ForwardStats, Forwarder, Link, Route};
 pub use handle::{AppendError, Committed, Confirmed, Health, Kept, Ledger, SequencerInput, Stats, View};
 #[cfg(feature = "client")]
 pub use log_signer::{DeviceKey, DigestSigner, HeldKeys, LogKeyring, LogSigner, SignError, held, sign_note};
+pub use opening::{OpeningError, Remains, asked_for};
 pub use replay::{Recorded, ReplayError, encode, read_entries, replay};
 #[cfg(feature = "client")]
 pub use sequencer::{Clock, Seed, Sequencer, WriterSource};

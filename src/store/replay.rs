@@ -63,6 +63,7 @@ impl ReplayError {
                 | StateError::DocumentWrong { index, .. }
                 | StateError::EffectOrder { index, .. }
                 | StateError::Index { index, .. }
+                | StateError::Opening { index, .. }
                 | StateError::WitnessOrder { index },
             ) => *index,
         }

@@ -133,6 +133,16 @@ impl NoteVerifier {
         Ok(Self { name: name.to_owned(), hash: note_p256::key_hash(&key), key: NoteKey::P256(key) })
     }
 
+    /// The same key under another name, which must be one.
+    #[must_use]
+    pub fn renamed(&self, name: &str) -> Self {
+        let hash = match &self.key {
+            NoteKey::Ed25519(key) => key_hash(name, TYPE_ED25519, key),
+            NoteKey::P256(key) => note_p256::key_hash(key),
+        };
+        Self { name: name.to_owned(), hash, key: self.key.clone() }
+    }
+
     pub(super) fn hash(&self) -> [u8; 4] {
         self.hash
     }

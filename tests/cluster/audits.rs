@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{accepts, apply, approved, entries, scale, stage, stage_with, wait_done};
 
 /// Blocks and checkpoint of the cluster in a file, as an administrator keeps them.
-fn dump(stage: &Stage, file: &str) {
+pub(crate) fn dump(stage: &Stage, file: &str) {
     let get = |namespace: &str, more: &[&str]| -> Vec<Value> {
         let all = [&["-n", namespace, "get", "configmap", "-o", "json"], more].concat();
         let value: Value = serde_json::from_str(&stage.plane().kubectl().run(&all).expect("read")).expect("json");
@@ -23,13 +23,13 @@ fn dump(stage: &Stage, file: &str) {
 }
 
 /// What `miax ledger` prints as JSON, whatever it answers.
-fn ledger(stage: &Stage, arguments: &[&str]) -> (bool, Value, String) {
+pub(crate) fn ledger(stage: &Stage, arguments: &[&str]) -> (bool, Value, String) {
     let output = stage.cli().ask(&[&["ledger"], arguments, &["-o", "json"]].concat()).expect("miax runs");
     (output.ok, serde_json::from_str(&output.stdout).unwrap_or_default(), output.stderr)
 }
 
 /// Deletes an object as somebody does who may change policies; the guard comes back afterwards.
-fn delete_behind_the_guard(stage: &Stage, name: &str) {
+pub(crate) fn delete_behind_the_guard(stage: &Stage, name: &str) {
     let kubectl = stage.plane().kubectl();
     let binding = ["get", "validatingadmissionpolicybinding", "miax-ledger", "-o", "json"];
     let mut guard: Value = serde_json::from_str(&kubectl.run(&binding).expect("the guard")).expect("json");

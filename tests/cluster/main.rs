@@ -8,6 +8,7 @@ mod articles;
 mod audits;
 mod coverage;
 mod door;
+mod epochs;
 mod events;
 mod faults;
 mod forwarding;

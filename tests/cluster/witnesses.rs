@@ -123,13 +123,16 @@ fn without_witnesses_nothing_is_allowed_until_they_are_back() {
     assert!(refused.is_some(), "{}\n{}", stage.controller.log(), stage.webhook.log());
     let message = rejects(&stage, &file, "Unwitnessed");
     assert!(message.contains("it is allowed again when 2 of them answer"), "{message}");
+    let told = |kind: &str| -> Vec<Value> { entries(&stage).into_iter().filter(|e| e["kind"] == kind).collect() };
+    // The controller sees it by itself, a moment before or after the webhook.
+    let recorded = eventually(|| (!told("unwitnessed").is_empty()).then_some(()));
+    assert!(recorded.is_some(), "{}", stage.controller.log());
 
     // Back with what it remembers, it vouches for what came meanwhile.
     witnesses[1] = circle.start(&stage, 1);
     let allowed = eventually_within(PATIENCE, || apply(&stage, &file).ok.then_some(()));
     assert!(allowed.is_some(), "{}\n{}", stage.controller.log(), witnesses[1].log());
     wait_done(&stage, "two-down");
-    let told = |kind: &str| -> Vec<Value> { entries(&stage).into_iter().filter(|e| e["kind"] == kind).collect() };
     let policy = told("policy.set");
     let newest = policy.last().expect("a policy");
     assert_eq!((&newest["mode"], &newest["quorum"]), (&"require".into(), &2.into()), "{policy:?}");

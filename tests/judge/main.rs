@@ -8,6 +8,7 @@ mod charters;
 mod commands;
 mod delegation;
 mod emergency;
+mod epochs;
 mod government;
 #[path = "../shared/hardware_key.rs"]
 mod hardware_key;

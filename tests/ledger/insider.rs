@@ -68,7 +68,13 @@ fn what_is_sealed_anew_without_a_change_verifies() {
 fn a_block_of_another_epoch_or_number_is_refused() {
     let (blocks, _) = log(&[3, 5]);
     let last = &blocks[1].1;
-    refuses(&blocks, Check::OriginAndEpoch, resealed(last, |h| h["epoch"] = json!(1)), "of the epoch 1");
+    refuses(&blocks, Check::OriginAndEpoch, resealed(last, |h| h["epoch"] = json!(2)), "of the epoch 2");
+    refuses(
+        &blocks,
+        Check::EpochLinks,
+        resealed(last, |h| h["epoch"] = json!(1)),
+        "does not begin with an entry that opens",
+    );
     refuses(
         &blocks,
         Check::DenseBlocks,
@@ -76,7 +82,7 @@ fn a_block_of_another_epoch_or_number_is_refused() {
         "block 2 stands where block 1 should",
     );
     let mut other = blocks.clone();
-    other[1].0 = block_name(1, BlockNumber(1));
+    other[1].0 = block_name(2, BlockNumber(1));
     assert!(verify(&other, Vec::new()).findings[0].message.contains("it stands where"));
 }
 

@@ -140,5 +140,5 @@ fn every_point_of_the_verifier_names_its_test() {
 #[test]
 fn the_verifier_in_python_stays_short() {
     let text = std::fs::read_to_string(root().join("docs/verify/verify.py")).expect("the verifier");
-    assert!(text.lines().count() <= 260, "{} lines", text.lines().count());
+    assert!(text.lines().count() <= 280, "{} lines", text.lines().count());
 }

@@ -29,14 +29,15 @@ const NAMESPACE_PATTERN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
     validation = ("(self.type == 'Veto') == has(self.veto)", "veto must be set exactly when type is Veto"),
     validation = ("(self.type == 'AcknowledgeOverride') == has(self.acknowledgeOverride)", "acknowledgeOverride must be set exactly when type is AcknowledgeOverride"),
     validation = ("(self.type == 'AcknowledgeIncident') == has(self.acknowledgeIncident)", "acknowledgeIncident must be set exactly when type is AcknowledgeIncident"),
-    validation = ("(self.type == 'Review') == has(self.review)", "review must be set exactly when type is Review")
+    validation = ("(self.type == 'Review') == has(self.review)", "review must be set exactly when type is Review"),
+    validation = ("(self.type == 'OpenEpoch') == has(self.openEpoch)", "openEpoch must be set exactly when type is OpenEpoch")
 )]
 pub struct Action {
     /// Its name.
     #[serde(rename = "type")]
     #[schemars(extend("enum" = [
         "Scale", "Restart", "Rollback", "Patch", "Isolate", "Freeze", "Thaw", "Waive", "RevokeKey", "RatifyAmendment",
-        "Override", "Veto", "AcknowledgeOverride", "AcknowledgeIncident", "Review",
+        "Override", "Veto", "AcknowledgeOverride", "AcknowledgeIncident", "Review", "OpenEpoch",
     ]))]
     pub type_: String,
     /// Sets the number of replicas of a Deployment or StatefulSet.
@@ -84,6 +85,9 @@ pub struct Action {
     /// Confirms an emergency amendment; judged by the charter before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratify_amendment: Option<RatifyAmendmentAction>,
+    /// Goes on with what is left of a ledger whose end is lost for good. The operator takes it from a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_epoch: Option<OpenEpochAction>,
 }
 
 /// A workload to act on.
@@ -304,4 +308,26 @@ pub struct RatifyAmendmentAction {
     /// Digest of the emergency charter.
     #[schemars(length(max = 71), regex(pattern = DIGEST_PATTERN))]
     pub charter: String,
+}
+
+/// Goes on with what is left of a ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenEpochAction {
+    /// Number of the new epoch: one more than that of the ledger.
+    #[schemars(range(min = 1, max = 65535))]
+    pub epoch: i64,
+    /// How many blocks are kept.
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
+    pub blocks: i64,
+    /// How many entries these hold.
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
+    pub entries: i64,
+    /// Root of the tree over them.
+    #[schemars(length(max = 71), regex(pattern = DIGEST_PATTERN))]
+    pub root: String,
+    /// The largest checkpoint of the ledger that anybody holds, as a signed note: what it vouches for beyond `entries` is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub checkpoint: Option<String>,
 }

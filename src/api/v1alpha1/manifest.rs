@@ -37,8 +37,9 @@ use super::{Charter, Signature, TIME_PATTERN};
     validation = ("oldSelf.signatures.all(o, self.signatures.exists(n, n == o))", "a signature cannot be changed or removed; object or withdraw instead")
 )]
 pub struct ManifestSpec {
-    /// Names of the clusters that the document is meant for, as the charter lists them.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    /// Names of the clusters that the document is meant for, as the charter lists them; in a later epoch of its ledger a cluster is
+    /// called NAME/EPOCH.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 69)), extend("x-kubernetes-list-type" = "set"))]
     pub audience: Vec<String>,
     /// Name of the document; all its versions share it.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]

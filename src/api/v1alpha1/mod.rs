@@ -8,8 +8,8 @@ mod signature;
 
 pub use action::{
     AcknowledgeIncidentAction, AcknowledgeOverrideAction, Action, ContainerPatch, EnvPatch, FreezeAction,
-    IsolateAction, OverrideAction, PatchAction, RatifyAmendmentAction, RestartAction, ReviewAction, RevokeKeyAction,
-    RollbackAction, ScaleAction, TargetRef, ThawAction, VetoAction, WaiveAction,
+    IsolateAction, OpenEpochAction, OverrideAction, PatchAction, RatifyAmendmentAction, RestartAction, ReviewAction,
+    RevokeKeyAction, RollbackAction, ScaleAction, TargetRef, ThawAction, VetoAction, WaiveAction,
 };
 pub use charter::{
     Charter, Cluster, Delegation, Floor, ImpactFloor, KeySpec, Organ, Principal, Requirement, Route, Rule, RuleMatch,

@@ -1,7 +1,10 @@
 //! `miax draft`: a command without signatures.
 
+mod epoch;
 mod object;
 mod places;
+
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -11,6 +14,8 @@ use crate::units::{Digest, UnixSeconds};
 use super::clock::now;
 use super::files::{Existing, Signed, write_object};
 use super::output::{Answer, Failure, print, tell};
+use super::source::Trust;
+use epoch::opening;
 use object::{Common, Drafted, End, Place, Workload, object};
 use places::places;
 
@@ -208,6 +213,21 @@ enum Action {
         #[command(flatten)]
         common: Common,
     },
+    /// Go on with what is left of a ledger whose end is lost for good. `miax-operator open-epoch` takes the signed file.
+    #[command(after_help = "Examples:
+  miax draft open-epoch ledger.yaml --key KEY --reason 'the disk of etcd is gone' --audience prod-eu --out epoch.yaml
+  miax draft open-epoch ledger.yaml --key KEY --checkpoint kept.txt --reason 'no backup' --audience prod-eu
+
+Everything up to the first thing that is wrong is kept; what --checkpoint or the dump vouches for beyond that is lost.
+First try to bring it back: miax ledger restore COPY.")]
+    OpenEpoch {
+        /// What is left: a dump, a directory or a tarball of the ledger.
+        ledger: PathBuf,
+        #[command(flatten)]
+        trust: Trust,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
@@ -274,6 +294,9 @@ fn meaning(action: Action, now: UnixSeconds) -> Result<(Drafted, Common), Failur
         Action::Review { command, findings, common } => {
             let fields = json!({"command": command, "findings": findings});
             (Drafted::on_state("Review", fields, &common), common)
+        }
+        Action::OpenEpoch { ledger, trust, common } => {
+            (Drafted::on_state("OpenEpoch", opening(&ledger, &trust)?, &common), common)
         }
     })
 }

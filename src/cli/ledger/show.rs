@@ -145,6 +145,14 @@ fn describe_event(event: &Event, rows: &mut Rows) {
             rows.add("what", &what);
             rows.add("witnessed", &format!("{witnessed} entries"));
         }
+        Event::EpochOpen(e) => {
+            rows.add(
+                "what",
+                &format!("the epoch {} goes on with {} entries in {} blocks", e.epoch, e.entries, e.blocks.0),
+            );
+            rows.add("root", &e.root.to_string());
+            rows.add("command", &e.command);
+        }
         Event::Recover(e) => {
             rows.add(
                 "what",

@@ -117,6 +117,10 @@ impl<'a> From<&'a Event> for Told<'a> {
                     Told { result: "ended".to_owned(), ..Told::of_the_log(what) }
                 }
             },
+            Event::EpochOpen(e) => Told {
+                signers: &e.signers,
+                ..Told::about(&e.object, e.digest, format!("epoch {} goes on with {} entries", e.epoch, e.entries))
+            },
             Event::Recover(e) => Told::of_the_log(format!("whole again: {}", e.what)),
             Event::KeyAdd(e) => {
                 let text = |field: &str| e.fields.get(field).and_then(Value::as_str).unwrap_or_default();
@@ -147,6 +151,7 @@ fn upon(action: &StateAction) -> Option<Digest> {
         | StateAction::Thaw { namespace: _ }
         | StateAction::Waive { rule: _, target: _, until: _ }
         | StateAction::AcknowledgeIncident { incident: _ }
+        | StateAction::OpenEpoch(_)
         | StateAction::RevokeKey { key: _ } => None,
         StateAction::Override { decision, until: _ } => Some(*decision),
         StateAction::AcknowledgeOverride { command }

@@ -187,6 +187,8 @@ impl Bench {
                 let facts = self.facts(lapse.now, TargetFact::NotNamed);
                 compare(event, &deliberate(&Proposal::Lapse, &self.state, &facts))
             }
+            // State has judged its command again before it took it in.
+            Event::EpochOpen(_) => Finding::Same,
             Event::Stored(_)
             | Event::EffectDone(_)
             | Event::EffectFailed(_)
@@ -322,6 +324,7 @@ fn describe(event: &Event) -> String {
         Event::EffectDone(e) | Event::EffectFailed(e) => &e.object,
         Event::EffectUndone(e) => &e.object,
         Event::Enact(e) => &e.object,
+        Event::EpochOpen(e) => &e.object,
         Event::Lapse(e) => &e.object,
         Event::Flood(e) => &e.sample.object,
         Event::Document(_)

@@ -108,7 +108,8 @@ impl History {
             | StateAction::RevokeKey { .. }
             | StateAction::Veto { .. }
             | StateAction::Review { .. }
-            | StateAction::RatifyAmendment { .. } => {}
+            | StateAction::RatifyAmendment { .. }
+            | StateAction::OpenEpoch(_) => {}
         }
     }
 }

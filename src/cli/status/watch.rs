@@ -161,6 +161,7 @@ fn ended(recorded: &Recorded) -> Option<String> {
         | Event::KeyAdd(_)
         | Event::KeyRetire(_)
         | Event::KeyRevoke(_) => None,
+        Event::EpochOpen(e) => Some(format!("the epoch {} is open (entry {index})", e.epoch)),
         Event::Recover(e) => Some(format!("the ledger is whole again: {} (entry {index})", e.what)),
     }
 }

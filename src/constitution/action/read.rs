@@ -3,10 +3,10 @@
 use crate::api::names::{LEDGER_NAMESPACE, SYSTEM_NAMESPACE};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1 as api;
-use crate::units::{Digest, UnixSeconds};
+use crate::units::{BlockNumber, Digest, UnixSeconds};
 
 use super::super::document::{Document, DocumentError, time};
-use super::{Action, Patch, StateAction, Target, WorkloadAction, WorkloadKind};
+use super::{Action, OpenEpoch, Patch, StateAction, Target, WorkloadAction, WorkloadKind};
 
 /// Most replicas that a command may ask for; the schema of the CRD has the same number.
 const MAX_REPLICAS: i32 = 100_000;
@@ -24,7 +24,7 @@ type Read = Result<Action, DocumentError>;
 pub(in super::super) fn read_action(raw: &api::Action, document: &Document) -> Read {
     let api::Action { type_, scale, restart, rollback, patch, isolate, freeze, .. } = raw;
     let api::Action { thaw, waive, revoke_key, ratify_amendment, override_, veto, review, .. } = raw;
-    let api::Action { acknowledge_override, acknowledge_incident, .. } = raw;
+    let api::Action { acknowledge_override, acknowledge_incident, open_epoch, .. } = raw;
     let set = [
         scale.is_some(),
         restart.is_some(),
@@ -41,6 +41,7 @@ pub(in super::super) fn read_action(raw: &api::Action, document: &Document) -> R
         acknowledge_override.is_some(),
         acknowledge_incident.is_some(),
         review.is_some(),
+        open_epoch.is_some(),
     ];
     // Exactly one field: with `type` saying one thing and a second field another, people would read the wrong one.
     if set.iter().filter(|s| **s).count() != 1 {
@@ -62,6 +63,7 @@ pub(in super::super) fn read_action(raw: &api::Action, document: &Document) -> R
         "AcknowledgeOverride" => acknowledge_override.as_ref().map(read_acknowledged_override),
         "AcknowledgeIncident" => acknowledge_incident.as_ref().map(read_acknowledged_incident),
         "Review" => review.as_ref().map(read_review),
+        "OpenEpoch" => open_epoch.as_ref().map(read_opening),
         _ => None,
     };
     read.unwrap_or_else(|| Err(unknown(type_)))
@@ -166,6 +168,23 @@ fn read_review(raw: &api::ReviewAction) -> Read {
     }
     let command = read_digest("review.command", command)?;
     Ok(StateAction::Review { command, findings: findings.clone() }.into())
+}
+
+fn read_opening(raw: &api::OpenEpochAction) -> Read {
+    let api::OpenEpochAction { epoch, blocks, entries, root, checkpoint } = raw;
+    let number = |name: &str, value: i64| {
+        let some = u64::try_from(value).ok().filter(|n| *n > 0);
+        some.ok_or_else(|| invalid(format!("openEpoch.{name} is {value}; it must be at least 1")))
+    };
+    let opening = OpenEpoch {
+        epoch: u16::try_from(number("epoch", *epoch)?)
+            .map_err(|_| invalid(format!("openEpoch.epoch is {epoch}; it must be at most {}", u16::MAX)))?,
+        blocks: BlockNumber(number("blocks", *blocks)?),
+        entries: number("entries", *entries)?,
+        root: read_digest("openEpoch.root", root)?,
+        checkpoint: checkpoint.clone(),
+    };
+    Ok(StateAction::OpenEpoch(Box::new(opening)).into())
 }
 
 fn read_patch(raw: &api::PatchAction) -> Result<Patch, DocumentError> {

@@ -36,7 +36,7 @@ pub(in super::super) fn judge_command(object: &Value, state: &State, facts: &Fac
     findings.extend(consumed(&document.digest, state));
     findings.extend(window(document, facts.now));
     findings.extend(effect_ahead(&command.action, facts.now));
-    findings.extend(audience(document, charter, &facts.cluster_uid));
+    findings.extend(audience(document, charter, &facts.cluster_uid, state.epoch()));
     if in_force.lifetime(facts.now) == Lifetime::Ended {
         let message = format!("the charter in force expired at {}; adopt its next version", in_force.expires_at);
         findings.push(DocumentError::new(Reason::CharterExpired, message).into());

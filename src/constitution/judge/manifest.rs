@@ -25,7 +25,7 @@ pub(in super::super) fn judge_manifest(object: &Value, state: &State, facts: &Fa
     let mut findings = ground(state, facts);
     findings.extend(version(&manifest, state, facts));
     findings.extend(window(document, facts.now));
-    findings.extend(audience(document, &manifest.charter, &facts.cluster_uid));
+    findings.extend(audience(document, &manifest.charter, &facts.cluster_uid, state.epoch()));
     findings.extend(authority(&manifest, state.charter(facts.now).map_or(&manifest.charter, |c| &c.charter)));
     findings.extend(lint(&manifest.charter).into_iter().filter(|f| f.blocks()).map(Finding::from));
     findings.extend(revoked_keys_listed(&manifest.charter, state));

@@ -14,7 +14,7 @@ mod target;
 mod validity;
 mod version;
 
-pub(super) use audience::audience;
+pub(super) use audience::{audience, audience_name};
 pub(super) use consumed::consumed;
 pub(super) use floor::floors;
 pub(super) use ground::ground;

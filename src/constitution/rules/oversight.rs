@@ -4,7 +4,7 @@ use crate::api::reason::Reason;
 use crate::trust::{Keyring as _, Verb, VerifiedSignature};
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
-use super::super::action::{FREEZE, StateAction, Target};
+use super::super::action::{FREEZE, OpenEpoch, StateAction, Target};
 use super::super::charter::{Charter, ROOT_RANK, Rule};
 use super::super::decision::Finding;
 use super::super::event::SignerRef;
@@ -48,7 +48,29 @@ pub(in super::super) fn state_action(action: &StateAction, case: &Case<'_>) -> V
             known.map(|index| nothing("the incident is acknowledged already", index)).into_iter().collect()
         }
         StateAction::RatifyAmendment { charter } => ratification(charter, state, now).into_iter().collect(),
+        StateAction::OpenEpoch(opening) => opening_of(opening, state).into_iter().collect(),
     }
+}
+
+/// An epoch goes on with all that is left: a ledger that could take this command as an entry has lost nothing.
+fn opening_of(opening: &OpenEpoch, state: &State) -> Option<Finding> {
+    let OpenEpoch { epoch, blocks: _, entries, root: _, checkpoint: _ } = opening;
+    let (next, size) = (state.epoch().checked_add(1), state.next_index().0);
+    if Some(*epoch) != next {
+        let message = format!(
+            "the ledger is in the epoch {}; the next one is {}",
+            state.epoch(),
+            state.epoch().saturating_add(1)
+        );
+        return Some(finding(Reason::NothingToDo, message));
+    }
+    (*entries != size).then(|| {
+        let message = format!(
+            "it keeps {entries} entries, but the ledger has {size}; an epoch is opened by the operator from a signed file, \
+             and only when the end of the ledger is lost for good"
+        );
+        finding(Reason::NothingToDo, message)
+    })
 }
 
 fn nothing(what: &str, index: LogIndex) -> Finding {

@@ -57,6 +57,7 @@ impl State {
                 }
                 self.charters.lapse(index);
             }
+            Event::EpochOpen(e) => self.open_epoch(index, e)?,
             Event::PolicySet(e) => self.set_policy(e),
             Event::Unwitnessed(e) => self.set_unwitnessed(index, e)?,
             Event::Flood(_) | Event::Recover(_) | Event::KeyAdd(_) | Event::KeyRetire(_) | Event::KeyRevoke(_) => {}
@@ -91,6 +92,8 @@ impl State {
             | StateAction::RevokeKey { .. }
             | StateAction::Veto { .. }
             | StateAction::AcknowledgeIncident { .. } => self.government.enact(index, event, author_seat(signers)),
+            // It is an entry of its own: `epoch.open`.
+            StateAction::OpenEpoch(_) => return Err(StateError::EffectOrder { index, digest: *digest }),
         }
         self.set(*digest, CommandState::Enacted { index, summary: summary.as_str().into() });
         if let Some(obligation) = Obligation::of_enactment(index, event) {
@@ -116,7 +119,7 @@ impl State {
     }
 
     /// Where a command stands now.
-    fn set(&mut self, digest: Digest, state: CommandState) {
+    pub(super) fn set(&mut self, digest: Digest, state: CommandState) {
         let now_open = state.is_open().then(|| state.index());
         if let Some(before) = self.commands.insert(digest, state) {
             self.open.remove(&before.index());

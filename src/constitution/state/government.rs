@@ -127,7 +127,8 @@ impl Government {
             }
             StateAction::AcknowledgeOverride { .. }
             | StateAction::Review { .. }
-            | StateAction::RatifyAmendment { .. } => {}
+            | StateAction::RatifyAmendment { .. }
+            | StateAction::OpenEpoch(_) => {}
         }
     }
 }

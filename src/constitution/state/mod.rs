@@ -5,6 +5,7 @@ mod adoption;
 mod apply;
 mod charters;
 mod command;
+mod epoch;
 mod government;
 mod in_force;
 mod obligation;
@@ -47,6 +48,7 @@ pub struct State {
     witnessing: witnessing::Witnessing,
     /// The latest time that an entry was decided at.
     newest_time: UnixSeconds,
+    epoch: u16,
     next: LogIndex,
 }
 
@@ -84,6 +86,14 @@ pub enum StateError {
         index: LogIndex,
         /// The one that should have come.
         expected: LogIndex,
+    },
+    /// A new epoch does not follow from what is there.
+    #[error("entry {index}: the epoch is not opened rightly: {what}")]
+    Opening {
+        /// Index of the entry.
+        index: LogIndex,
+        /// What is wrong.
+        what: String,
     },
     /// Time without witnesses ended that had not begun, or began twice.
     #[error("entry {index}: the time without witnesses is out of order")]

@@ -1,7 +1,7 @@
 //! The leaf hashes of the log, read from the store on their own: the proofs for witnesses are made of what is stored, not of what
 //! this process believes. They reach back to where the witness that is furthest behind stands.
 
-use crate::ledger::{Block, BlockError, BlockParts, CompactRange, HashTree};
+use crate::ledger::{Block, BlockError, BlockParts, CompactRange, HashTree, Lineage};
 use crate::store::{BlockStore, Confirmed, ReadError};
 use crate::units::{BlockNumber, Digest};
 
@@ -28,15 +28,15 @@ pub(in super::super) enum LeafError {
 /// The tree over the log, from some size on.
 pub(super) struct Leaves<S> {
     store: S,
-    epoch: u16,
+    lineage: Lineage,
     tree: HashTree,
     begin: u64,
     next: BlockNumber,
 }
 
 impl<S: BlockStore> Leaves<S> {
-    pub(super) fn new(store: S, epoch: u16) -> Self {
-        Self { store, epoch, tree: HashTree::default(), begin: u64::MAX, next: BlockNumber(0) }
+    pub(super) fn new(store: S, lineage: Lineage) -> Self {
+        Self { store, lineage, tree: HashTree::default(), begin: u64::MAX, next: BlockNumber(0) }
     }
 
     pub(super) fn tree(&self) -> &HashTree {
@@ -84,7 +84,8 @@ impl<S: BlockStore> Leaves<S> {
         // The last block that begins at or before `from`. One that is gone was before it: only old ones are pruned.
         while low + 1 < high {
             let middle = low + (high - low) / 2;
-            match self.store.read(self.epoch, BlockNumber(middle)).await? {
+            let middle_block = BlockNumber(middle);
+            match self.store.read(self.lineage.epoch_of(middle_block), middle_block).await? {
                 Some(parts) if Block::open(&parts)?.0.header.first.0 > from => high = middle,
                 Some(_) | None => low = middle,
             }
@@ -104,6 +105,6 @@ impl<S: BlockStore> Leaves<S> {
     }
 
     async fn read(&self, number: BlockNumber) -> Result<BlockParts, LeafError> {
-        self.store.read(self.epoch, number).await?.ok_or(LeafError::Missing(number))
+        self.store.read(self.lineage.epoch_of(number), number).await?.ok_or(LeafError::Missing(number))
     }
 }

@@ -11,7 +11,9 @@ use tokio::time::Instant;
 
 use super::endpoint::{Endpoint, WitnessAddress};
 use super::round::{Question, Round, Witnesses};
-use crate::ledger::{BlockParts, Checkpoint, Contradiction, HashTree, Head, LogKeys, LogTrust, Writer, leaf_hash};
+use crate::ledger::{
+    BlockParts, Checkpoint, Contradiction, HashTree, Head, Lineage, LogKeys, LogTrust, Writer, leaf_hash,
+};
 use crate::store::{BlockStore, Confirmed, CreateError, ReadError};
 use crate::telemetry::WitnessResult;
 use crate::trust::{Cosigner, NoteSigner, Quorum, SigningKey, WitnessMode, WitnessPolicy};
@@ -103,7 +105,7 @@ fn witnesses(places: &[(String, u8)], store: Blocks) -> Witnesses<Blocks> {
     let keys = addresses.iter().map(|a| a.key().clone()).collect();
     let quorum = Quorum::try_new(keys, 1).expect("a quorum");
     let policy = WitnessPolicy { mode: WitnessMode::Warn, quorum, max_age: Seconds(300) };
-    Witnesses::new(policy, Endpoint::all(&addresses, None).expect("clients"), store, 0)
+    Witnesses::new(policy, Endpoint::all(&addresses, None).expect("clients"), store, Lineage::default())
 }
 
 async fn ask(witnesses: &mut Witnesses<Blocks>, tree: &HashTree, end: Confirmed) -> Round {

@@ -7,7 +7,8 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::ledger::{
-    AddCheckpoint, Checkpoint, Contradiction, CosigningAnswer, HashTree, LogKeys, VouchError, contradicts, read_answer,
+    AddCheckpoint, Checkpoint, Contradiction, CosigningAnswer, HashTree, Lineage, LogKeys, VouchError, contradicts,
+    read_answer,
 };
 use crate::store::{BlockStore, Confirmed};
 use crate::telemetry::WitnessResult;
@@ -85,10 +86,10 @@ pub(in super::super) struct Witnesses<S> {
 }
 
 impl<S: BlockStore> Witnesses<S> {
-    pub(in super::super) fn new(policy: WitnessPolicy, endpoints: Vec<Endpoint>, store: S, epoch: u16) -> Self {
+    pub(in super::super) fn new(policy: WitnessPolicy, endpoints: Vec<Endpoint>, store: S, lineage: Lineage) -> Self {
         let now = Instant::now();
         let peer = |endpoint| Peer { endpoint, known: None, done: None, pause: FIRST_PAUSE, not_before: now };
-        let (peers, leaves) = (endpoints.into_iter().map(peer).collect(), Leaves::new(store, epoch));
+        let (peers, leaves) = (endpoints.into_iter().map(peer).collect(), Leaves::new(store, lineage));
         Self { policy, peers, leaves, lines: BTreeMap::new(), size: 0 }
     }
 

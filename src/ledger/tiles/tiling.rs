@@ -108,8 +108,9 @@ impl Tiling {
         log: &Head,
     ) -> Result<CompactRange, ChainError> {
         let header = &block.header;
-        if header.epoch != log.trust().epoch {
-            return Err(ChainError::Epoch { found: header.epoch, expected: log.trust().epoch });
+        let expected = log.lineage().epoch_of(self.next);
+        if header.epoch != expected {
+            return Err(ChainError::Epoch { found: header.epoch, expected });
         }
         if header.number != self.next {
             return Err(ChainError::Number { found: header.number, expected: self.next });
@@ -119,7 +120,7 @@ impl Tiling {
         }
         let writer = log.writer_key(&header.writer);
         let writer = writer.ok_or_else(|| ChainError::WriterUnknown(header.writer.clone()))?;
-        block.check_seal(&parts.seal, &log.trust().origin, writer)?;
+        block.check_seal(&parts.seal, &log.trust().in_epoch(header.epoch).origin, writer)?;
         if header.previous != self.previous.unwrap_or(Digest([0; 32])) {
             return Err(ChainError::Previous);
         }

@@ -53,7 +53,7 @@ impl<S: BlockStore> Sequencer<S> {
             && let Some(gone) = seen.iter().position(|s| !s)
         {
             let number = BlockNumber(u64::try_from(gone).unwrap_or(u64::MAX));
-            let name = block_name(self.head.trust().epoch, number);
+            let name = self.head.lineage().name_of(number);
             return self.break_off(format!("`{name}` is gone"));
         }
         // A restored etcd or a cut tail: somebody vouched for more than there is. It stays promised: only blocks that lead
@@ -100,11 +100,12 @@ impl<S: BlockStore> Sequencer<S> {
     /// Reads the last block again. A create does not tell whether the block before is there: after the store was set back it
     /// would leave a hole, and allow something by a history that is gone.
     pub(super) async fn look_at_end(&mut self) -> Result<(), AppendError> {
-        let (epoch, Some(known)) = (self.head.trust().epoch, self.prints.last()) else {
+        let Some(known) = self.prints.last() else {
             self.end_in_doubt = false;
             return Ok(());
         };
         let number = BlockNumber(self.head.next_block().0.saturating_sub(1));
+        let epoch = self.head.lineage().epoch_of(number);
         match self.store.read(epoch, number).await {
             Ok(Some(parts)) if fingerprint(&parts) == *known => self.end_in_doubt = false,
             Ok(Some(_)) => self.break_off(format!("`{}` was replaced by another block", block_name(epoch, number))),
@@ -120,7 +121,8 @@ impl<S: BlockStore> Sequencer<S> {
     fn audited(&mut self, blocks: &[BlockParts]) {
         let differs = self.prints.iter().zip(blocks).position(|(known, parts)| *known != fingerprint(parts));
         if let Some(number) = differs {
-            let name = block_name(self.head.trust().epoch, BlockNumber(u64::try_from(number).unwrap_or(u64::MAX)));
+            let number = BlockNumber(u64::try_from(number).unwrap_or(u64::MAX));
+            let name = self.head.lineage().name_of(number);
             return self.break_off(format!("`{name}` was replaced by another block"));
         }
         let known = self.prints.len();
@@ -161,7 +163,7 @@ impl<S: BlockStore> Sequencer<S> {
 
     /// Folds another writer's block.
     pub(super) fn take_in(&mut self, parts: &BlockParts) {
-        let name = block_name(self.head.trust().epoch, self.head.next_block());
+        let name = self.head.lineage().name_of(self.head.next_block());
         let folded = self.head.fold(parts).map_err(|e| e.to_string());
         match folded.and_then(|block| replay(&block, &mut self.state).map_err(|e| e.to_string())) {
             Ok(_) => {

@@ -177,7 +177,7 @@ pub(super) fn check_document(
 fn counts_signatures(event: &Event) -> bool {
     match event {
         Event::Decision(e) => e.verdict == Verdict::Allow,
-        Event::EffectBegin(_) | Event::Enact(_) => true,
+        Event::EffectBegin(_) | Event::Enact(_) | Event::EpochOpen(_) => true,
         Event::Stored(_)
         | Event::Document(_)
         | Event::Adopt(_)
