@@ -4,7 +4,7 @@
 use crate::units::{BlockNumber, Digest, LogIndex};
 
 use super::audit::Check;
-use super::block::{Block, BlockError, BlockParts, parse_block_name};
+use super::block::{Block, BlockError, BlockParts, block_name, parse_block_name};
 use super::chain::{ChainError, Head, LogTrust};
 use super::checkpoint::Checkpoint;
 
@@ -135,29 +135,31 @@ impl Verifier {
             return None;
         }
         let expected = self.head.next_block();
-        match parse_block_name(name) {
-            // The first block of the next epoch may come; whether it opens that is told by the fold.
-            Some((epoch, number))
-                if [0, 1].contains(&epoch.wrapping_sub(self.head.trust().epoch)) && number == expected => {}
-            Some((_, number)) if number > expected => {
-                self.missing(expected, name);
-                return None;
-            }
-            _ => {
-                let message = format!("it stands where {} should", self.head.lineage().name_of(expected));
-                let next = Some(self.head.next_index());
-                self.fail(Check::DenseBlocks, FindingClass::Tampered, name, next, message);
-                return None;
-            }
+        if let Some((_, number)) = parse_block_name(name)
+            && number > expected
+        {
+            self.missing(expected, name);
+            return None;
         }
-        let before = self.head.clone();
-        match self.head.fold(parts) {
+        // The first block of the next epoch may come, and whether it is that is told by the fold.
+        let here = [self.head.trust().epoch, self.head.trust().epoch.saturating_add(1)];
+        if !here.map(|epoch| block_name(epoch, expected)).iter().any(|expected| expected == name) {
+            self.misplaced(expected, name);
+            return None;
+        }
+        let mut after = self.head.clone();
+        match after.fold(parts) {
+            Ok(_) if after.lineage().name_of(expected) != name => {
+                self.misplaced(expected, name);
+                None
+            }
             Ok(block) => {
+                let before = std::mem::replace(&mut self.head, after);
                 self.compare_within(&before, &block, name);
                 (!self.broken).then_some(block)
             }
             Err(error) => {
-                let (check, class, entry) = classify(&error, &before);
+                let (check, class, entry) = classify(&error, &self.head);
                 self.fail(check, class, name, Some(entry), error.to_string());
                 None
             }
@@ -191,6 +193,12 @@ impl Verifier {
         let Self { head, first, checkpoints: _, given, compared, newest, findings, broken: _ } = self;
         let root = head.root();
         Report { blocks, entries, first, root, checkpoint: newest, checkpoints: given, compared, findings }
+    }
+
+    fn misplaced(&mut self, expected: BlockNumber, found: &str) {
+        let message = format!("it stands where {} should", self.head.lineage().name_of(expected));
+        let next = Some(self.head.next_index());
+        self.fail(Check::DenseBlocks, FindingClass::Tampered, found, next, message);
     }
 
     fn missing(&mut self, expected: BlockNumber, found: &str) {

@@ -1,28 +1,16 @@
 //! Epochs: what is left of a log goes on under a new origin, and nothing else does (ADR 0025).
 
-use miax::ledger::{
-    BlockParts, ChainError, Check, Checkpoint, Entry, FindingClass, Head, Verifier, Writer, block_name,
-};
+use miax::ledger::{BlockParts, ChainError, Check, Checkpoint, FindingClass, Head, Verifier, Writer, block_name};
 use miax::trust::NoteSigner;
 use miax::units::{Digest, UnixMillis};
 use serde_json::{Map, Value, json};
 
-use crate::log::{Blocks, ORIGIN, entry, log, trust, writer};
+use crate::log::{Blocks, NEXT, ORIGIN, entry, log, next_writer, opening, opening_entry, trust, two_epochs, writer};
 
-const NEXT: &str = "miax.dev/ecm/test/1";
-
-fn next_writer() -> Writer {
-    let key = NoteSigner::try_new(NEXT, &[1; 32]).expect("name");
-    Writer::try_new(NEXT, &key, "miax.dev/writer/b", &[3; 32], UnixMillis(1_000_000)).expect("writer")
-}
-
-fn opening(head: &Head, change: impl FnOnce(&mut Map<String, Value>)) -> Vec<u8> {
-    let fields = json!({
-        "epoch": 1, "blocks": head.next_block(), "entries": head.next_index(), "root": head.root(),
-    });
-    let Value::Object(mut fields) = fields else { unreachable!("an object") };
+fn opening_with(head: &Head, change: impl FnOnce(&mut Map<String, Value>)) -> Vec<u8> {
+    let mut fields = opening(head);
     change(&mut fields);
-    Entry { kind: "epoch.open".into(), time: UnixMillis(7), writer: "b".into(), fields }.encode().expect("entry")
+    opening_entry(fields)
 }
 
 /// The first block of the next epoch, with this opening.
@@ -30,19 +18,6 @@ fn opened_with(head: &Head, opening: Vec<u8>) -> BlockParts {
     let writer = next_writer();
     let entries = [opening, writer.introduce(UnixMillis(7)).expect("introduction"), entry(1000)];
     head.next_epoch().propose(&entries, &writer, UnixMillis(7), UnixMillis(7)).expect("block")
-}
-
-/// A log of two epochs: the second goes on from the first two blocks of the first, which has one more.
-fn two_epochs() -> (Blocks, Head) {
-    let (mut blocks, _) = log(&[3, 40, 2]);
-    let (_, mut head) = log(&[3, 40]);
-    let parts = opened_with(&head, opening(&head, |_| {}));
-    head.fold(&parts).expect("folds");
-    blocks.push((block_name(1, miax::units::BlockNumber(2)), parts));
-    let more = head.propose(&[entry(1001)], &next_writer(), UnixMillis(8), UnixMillis(8)).expect("block");
-    head.fold(&more).expect("folds");
-    blocks.push((block_name(1, miax::units::BlockNumber(3)), more));
-    (blocks, head)
 }
 
 fn held(head: &Head, blocks: &Blocks) -> Blocks {
@@ -53,7 +28,9 @@ fn held(head: &Head, blocks: &Blocks) -> Blocks {
 
 #[test]
 fn an_epoch_goes_on_with_what_is_left_under_its_own_name() {
-    let (blocks, head) = two_epochs();
+    let (mut blocks, head) = two_epochs(&[3, 40], &[1, 1]);
+    let (name, lost) = log(&[3, 40, 2]).0.pop().expect("a block");
+    blocks.insert(2, (name, lost));
     assert_eq!((head.trust().origin.as_str(), head.trust().epoch), (NEXT, 1));
     assert_eq!(head.log_keys().origin(), NEXT);
     let held = held(&head, &blocks);
@@ -83,11 +60,11 @@ fn an_epoch_that_goes_on_from_something_else_is_refused() {
         assert_eq!((finding.check, finding.class), (Some(Check::EpochLinks), FindingClass::Tampered), "{name}");
         assert_eq!(finding.object, place, "{name}");
     };
-    refused("another root", opening(&head, |f| drop(f.insert("root".into(), json!(Digest([0; 32]))))));
-    refused("fewer blocks", opening(&head, |f| drop(f.insert("blocks".into(), json!(1)))));
-    refused("more entries", opening(&head, |f| drop(f.insert("entries".into(), json!(45)))));
-    refused("another epoch", opening(&head, |f| drop(f.insert("epoch".into(), json!(2)))));
-    refused("without the field", opening(&head, |f| drop(f.remove("root"))));
+    refused("another root", opening_with(&head, |f| drop(f.insert("root".into(), json!(Digest([0; 32]))))));
+    refused("fewer blocks", opening_with(&head, |f| drop(f.insert("blocks".into(), json!(1)))));
+    refused("more entries", opening_with(&head, |f| drop(f.insert("entries".into(), json!(45)))));
+    refused("another epoch", opening_with(&head, |f| drop(f.insert("epoch".into(), json!(2)))));
+    refused("without the field", opening_with(&head, |f| drop(f.remove("root"))));
     refused("no opening", entry(7));
 }
 
@@ -108,7 +85,7 @@ fn only_the_next_epoch_follows_and_only_under_its_own_origin() {
         UnixMillis(1_000_000),
     );
     let stranger = stranger.expect("writer");
-    let entries = [opening(&head, |_| {}), stranger.introduce(UnixMillis(7)).expect("introduction")];
+    let entries = [opening_with(&head, |_| {}), stranger.introduce(UnixMillis(7)).expect("introduction")];
     let parts = head.next_epoch().propose(&entries, &stranger, UnixMillis(7), UnixMillis(7)).expect("block");
     let error = head.clone().fold(&parts).expect_err("of another origin");
     assert!(matches!(error, ChainError::Introduction(_)), "{error}");
@@ -116,7 +93,15 @@ fn only_the_next_epoch_follows_and_only_under_its_own_origin() {
     // What the old epoch went on with after the new one was opened is no part of the log.
     let (blocks, _) = log(&[3, 40, 2]);
     let mut opened = head.clone();
-    opened.fold(&opened_with(&head, opening(&head, |_| {}))).expect("folds");
+    opened.fold(&opened_with(&head, opening_with(&head, |_| {}))).expect("folds");
     let late = opened.fold(&blocks[2].1).expect_err("closed for ever");
     assert_eq!(late, ChainError::Epoch { found: 0, expected: 1 });
+}
+
+#[test]
+fn the_name_of_a_block_says_its_epoch() {
+    let (mut blocks, _) = two_epochs(&[3, 40], &[1, 1]);
+    blocks[2].0 = block_name(0, miax::units::BlockNumber(2));
+    let finding = &crate::log::verify(&blocks, Vec::new()).findings[0];
+    assert_eq!((finding.check, finding.class), (Some(Check::DenseBlocks), FindingClass::Tampered));
 }

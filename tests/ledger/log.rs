@@ -52,6 +52,51 @@ pub(crate) fn log_from(start: usize, sizes: &[usize]) -> (Blocks, Head) {
     (blocks, head)
 }
 
+/// The origin of the second epoch of the log.
+pub(crate) const NEXT: &str = "miax.dev/ecm/test/1";
+
+pub(crate) fn next_key() -> NoteSigner {
+    NoteSigner::try_new(NEXT, &[1; 32]).expect("name")
+}
+
+pub(crate) fn next_writer() -> Writer {
+    Writer::try_new(NEXT, &next_key(), "miax.dev/writer/b", &[3; 32], UnixMillis(1_000_000)).expect("writer")
+}
+
+/// The fields of the entry that opens the second epoch after this end of the first.
+pub(crate) fn opening(head: &Head) -> Map<String, Value> {
+    let fields = [
+        ("epoch", Value::from(1)),
+        ("blocks", Value::from(head.next_block().0)),
+        ("entries", Value::from(head.next_index().0)),
+        ("root", Value::from(head.root().to_string())),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+pub(crate) fn opening_entry(fields: Map<String, Value>) -> Vec<u8> {
+    Entry { kind: "epoch.open".into(), time: UnixMillis(7), writer: "b".into(), fields }.encode().expect("entry")
+}
+
+/// A log of two epochs: the second one's blocks have these numbers of entries beside its opening.
+pub(crate) fn two_epochs(first: &[usize], second: &[usize]) -> (Blocks, Head) {
+    let (mut blocks, mut head) = log(first);
+    let writer = next_writer();
+    for (place, size) in second.iter().enumerate() {
+        let mut entries: Vec<Vec<u8>> = (0..*size).map(|i| entry(10_000 + 1000 * place + i)).collect();
+        let mut base = head.clone();
+        if place == 0 {
+            let introduction = writer.introduce(UnixMillis(7)).expect("introduction");
+            entries.splice(0..0, [opening_entry(opening(&head)), introduction]);
+            base = head.next_epoch();
+        }
+        let parts = base.propose(&entries, &writer, UnixMillis(7), UnixMillis(8)).expect("block");
+        blocks.push((block_name(1, head.next_block()), parts.clone()));
+        head.fold(&parts).expect("folds");
+    }
+    (blocks, head)
+}
+
 pub(crate) fn verify(blocks: &Blocks, checkpoints: Vec<Checkpoint>) -> Report {
     let named = checkpoints.into_iter().map(|c| (c, "the checkpoint".to_owned())).collect();
     let mut verifier = Verifier::new(trust(), named);
@@ -62,7 +107,7 @@ pub(crate) fn verify(blocks: &Blocks, checkpoints: Vec<Checkpoint>) -> Report {
 }
 
 pub(crate) fn checkpoint(head: &Head) -> Checkpoint {
-    Checkpoint { origin: ORIGIN.to_owned(), size: head.next_index().0, root: head.root() }
+    Checkpoint { origin: head.trust().origin.clone(), size: head.next_index().0, root: head.root() }
 }
 
 /// A checkpoint that the log's key signed.

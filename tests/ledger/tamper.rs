@@ -10,7 +10,7 @@ use miax::ledger::{
 use miax::trust::sha256;
 use miax::units::LogIndex;
 
-use crate::log::{Blocks, ORIGIN, checkpoint, log, log_key, trust};
+use crate::log::{Blocks, NEXT, checkpoint, next_key, trust, two_epochs};
 
 /// A source of numbers that a seed gives, for ever the same.
 pub(crate) struct Dice {
@@ -50,7 +50,7 @@ impl Dice {
     }
 }
 
-/// What is changed: the same log as blocks, as a proof, as an archive.
+/// What is changed: the same log of two epochs as blocks, as a proof, as an archive.
 pub(crate) struct Sample {
     blocks: Blocks,
     head: Head,
@@ -60,7 +60,7 @@ pub(crate) struct Sample {
 
 impl Sample {
     pub(crate) fn new() -> Self {
-        let (blocks, head) = log(&[3, 40, 2, 4, 206, 20, 9]);
+        let (blocks, head) = two_epochs(&[3, 40, 2, 4], &[204, 20, 9]);
         let (mut objects, mut tiling) = (BTreeMap::new(), Tiling::default());
         for (_, parts) in &blocks {
             objects.extend(tiling.append(parts, &head).expect("the next block").into_iter().map(named));
@@ -70,7 +70,7 @@ impl Sample {
         let opened = blocks.iter().map(|(_, parts)| Block::open(parts).expect("opens").1);
         opened.flatten().for_each(|leaf| tree.append(leaf));
         let proof = tree.inclusion(PROVEN, tree.size()).expect("a proof");
-        let checkpoint = checkpoint(&head).sign(&log_key()).expect("signs");
+        let checkpoint = checkpoint(&head).sign(&next_key()).expect("signs");
         let proof = InclusionText { extra: None, proof, checkpoint }.to_string();
         Self { blocks, head, proof, objects }
     }
@@ -144,7 +144,7 @@ fn tamper_proof(sample: &Sample, dice: &mut Dice) -> Result<Option<&'static str>
     let Ok(ProofText::Inclusion(InclusionText { extra: _, proof, checkpoint })) = text.parse() else {
         return Ok(Some("proofs"));
     };
-    let Ok(signed) = SignedCheckpoint::open(&checkpoint, ORIGIN, &log_key().verifier()) else {
+    let Ok(signed) = SignedCheckpoint::open(&checkpoint, NEXT, &next_key().verifier()) else {
         return Ok(Some("proofs"));
     };
     let leaf = sample.blocks.iter().find_map(|(_, parts)| {
