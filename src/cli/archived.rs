@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::constitution::Event;
 use crate::ledger::{
-    ArchiveName, Block, BlockParts, Check, Checkpoint, Finding, FindingClass, LogKeys, SignedCheckpoint, TileKind,
-    TileName, check_tiles, read_blocks,
+    ArchiveName, Block, BlockParts, Check, Checkpoint, Finding, FindingClass, LogKeys, SignedCheckpoint, TileCheck,
+    TileKind, TileName, read_blocks,
 };
+use crate::store::Recorded;
 
 use super::dump::{Claims, Dump, read_file};
 use super::output::Failure;
@@ -162,9 +164,26 @@ impl Archived {
     }
 
     /// What is wrong with the tiles, by the blocks that are right; `size` is what the archive vouches for.
-    pub(super) fn check(&self, parts: &[(String, BlockParts)], blocks: &[Block], size: u64) -> Vec<Finding> {
-        let right: Vec<(&str, &BlockParts, &Block)> =
-            parts.iter().zip(blocks).map(|((name, parts), block)| (name.as_str(), parts, block)).collect();
-        check_tiles(&self.objects, &right, size)
+    pub(super) fn check(&self, tiles: &TileCheck, size: u64) -> Vec<Finding> {
+        tiles.objects(&self.objects, size)
     }
+}
+
+/// What every tile of an archive of this ledger must be.
+pub(super) fn tiles_of(parts: &[(String, BlockParts)], blocks: &[Block]) -> TileCheck {
+    let right = parts.iter().zip(blocks).map(|((name, parts), block)| (name.as_str(), parts, block));
+    TileCheck::new(&right.collect::<Vec<_>>())
+}
+
+/// What is wrong with the seals of archives: each must be about exactly the objects that the entries before it lead to.
+pub(super) fn check_seals(entries: &[Recorded], tiles: &TileCheck) -> Vec<Finding> {
+    let wrong = |recorded: &Recorded| {
+        let Event::ArchiveSeal(seal) = &recorded.event else { return None };
+        let found = tiles.growth(seal.from, seal.to).map(|(root, g)| (root, g.count(), g.digest()));
+        let message = format!("the seal of the archive `{}` is not about what this ledger leads to", seal.store);
+        let (check, class) = (Check::ArchiveAndPrune, FindingClass::Tampered);
+        let finding = Finding::new(check, class, format!("archive {}", seal.store), Some(recorded.index), message);
+        (found != Some((seal.root, seal.count, seal.objects))).then_some(finding)
+    };
+    entries.iter().filter_map(wrong).collect()
 }

@@ -1,14 +1,14 @@
 //! The walk over a ledger that was read: every block is verified, every entry read, State folded.
 
 use crate::api::names::CHECKPOINT_CONFIG_MAP;
-use crate::constitution::State;
+use crate::constitution::{Event, State};
 use crate::ledger::{
     AuditState, BlockParts, Check, Finding, FindingClass, Head, LogKeys, LogTrust, Scope, Verifier, parse_block_name,
 };
 use crate::store::{ReplayError, read_entries, replay};
 use crate::trust::sha256;
 
-use super::archived::Vouched;
+use super::archived::{Vouched, check_seals, tiles_of};
 use super::dump::Dump;
 use super::output::Failure;
 use super::source::{Resolved, Trust, Verified};
@@ -83,7 +83,6 @@ fn walk_with(
         }
     }
     let (resumed, lineage) = (begin.next_block(), dump.lineage());
-    // The objects of an archive are computed again from all blocks.
     let archived = archived.as_ref().filter(|_| resumed.0 == 0);
     let mut verifier = Verifier::resume(begin, checkpoints);
     let (mut state, mut entries) = (State::default(), Vec::new());
@@ -131,8 +130,12 @@ fn walk_with(
     report.findings.extend(replaced);
     report.findings.extend(wrong);
     report.findings.extend(wrong_in_archive);
-    if let Some(archived) = archived {
-        report.findings.extend(archived.check(&stored, &right, archived_size));
+    let sealed = entries.iter().any(|r| matches!(r.event, Event::ArchiveSeal(_)));
+    // The objects of an archive are computed again from all blocks.
+    if resumed.0 == 0 && (archived.is_some() || sealed) {
+        let tiles = tiles_of(&stored, &right);
+        report.findings.extend(archived.iter().flat_map(|a| a.check(&tiles, archived_size)));
+        report.findings.extend(check_seals(&entries, &tiles));
     }
     let (documents, forged) = embedded::check(&entries);
     report.findings.extend(forged);

@@ -1,5 +1,6 @@
 //! Events: what the entries of the ledger mean to the constitution.
 
+mod archive;
 mod effect;
 mod epoch;
 mod flood;
@@ -19,6 +20,7 @@ use super::decision::{Advice, Finding, SeatView, Verdict};
 use super::facts::TargetFact;
 use super::request::Operation;
 
+pub use archive::ArchiveSealEvent;
 pub use effect::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, LapseEvent};
 pub use epoch::EpochOpenEvent;
 pub use flood::{FloodEvent, FloodSource};
@@ -65,6 +67,8 @@ pub enum Event {
     PolicySet(PolicySetEvent),
     /// The log was unwitnessed for too long, or is witnessed again.
     Unwitnessed(UnwitnessedEvent),
+    /// An archive holds the ledger up to here.
+    ArchiveSeal(ArchiveSealEvent),
 }
 
 /// Which object an event is about.
@@ -262,6 +266,7 @@ impl Event {
             Self::Unwitnessed(_) => "unwitnessed",
             Self::KeyRetire(_) => "key.retire",
             Self::KeyRevoke(_) => "key.revoke",
+            Self::ArchiveSeal(_) => "archive.seal",
         }
     }
 
@@ -279,6 +284,7 @@ impl Event {
             Self::Unwitnessed(e) => Some(e.now),
             Self::Recover(e) => Some(e.now),
             Self::EpochOpen(e) => Some(e.now),
+            Self::ArchiveSeal(e) => Some(e.now),
             Self::Stored(_)
             | Self::Document(_)
             | Self::Adopt(_)
@@ -310,6 +316,7 @@ impl Event {
             Self::Unwitnessed(e) => serde_json::to_value(e),
             Self::Recover(e) => serde_json::to_value(e),
             Self::EpochOpen(e) => serde_json::to_value(e),
+            Self::ArchiveSeal(e) => serde_json::to_value(e),
             Self::KeyAdd(e) | Self::KeyRetire(e) | Self::KeyRevoke(e) => Ok(Value::Object(e.fields.clone())),
         };
         match value {
@@ -341,6 +348,7 @@ impl Event {
             "unwitnessed" => serde_json::from_value(value).map(Self::Unwitnessed),
             "recover" => serde_json::from_value(value).map(Self::Recover),
             "epoch.open" => serde_json::from_value(value).map(Self::EpochOpen),
+            "archive.seal" => serde_json::from_value(value).map(Self::ArchiveSeal),
             "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),
             "key.retire" => serde_json::from_value(value).map(|fields| Self::KeyRetire(KeyEvent { fields })),
             "key.revoke" => serde_json::from_value(value).map(|fields| Self::KeyRevoke(KeyEvent { fields })),

@@ -31,8 +31,9 @@ pub use count::{Quorum, Vacancy};
 pub use decision::{Advice, Decision, Finding, NextStep, SeatView, Verdict};
 pub use document::{Document, DocumentError};
 pub use event::{
-    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent, EffectUndoneEvent,
-    EnactEvent, EpochOpenEvent, Event, EventError, FloodEvent, FloodSource, KeyEvent, LapseEvent, ObjectRef,
+    AdoptEvent, ArchiveSealEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent,
+    EffectUndoneEvent, EnactEvent, EpochOpenEvent, Event, EventError, FloodEvent, FloodSource, KeyEvent, LapseEvent,
+    ObjectRef,
     PolicySetEvent, RecoverEvent, SignerRef, StoredEvent, UnwitnessedEvent,
 };
 pub use facts::{Facts, TargetFact, TargetState};
@@ -43,4 +44,6 @@ pub use manifest::Manifest;
 pub use proposal::{Effect, EffectPlan, LogKeyStep, Outcome, Proposal, Reply, deliberate};
 pub use record::executor;
 pub use request::{Operation, Request, authority};
-pub use state::{CommandState, Emergency, InForce, Lifetime, Obligation, Owed, Standing, State, StateError, Waiver};
+pub use state::{
+    Archived, CommandState, Emergency, InForce, Lifetime, Obligation, Owed, Standing, State, StateError, Waiver,
+};

@@ -10,8 +10,8 @@ use crate::units::{Digest, LogIndex};
 use super::action::{Target, WorkloadAction};
 use super::decision::Decision;
 use super::event::{
-    EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, FloodEvent, KeyEvent, PolicySetEvent, RecoverEvent,
-    StoredEvent, UnwitnessedEvent,
+    ArchiveSealEvent, EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, FloodEvent, KeyEvent, PolicySetEvent,
+    RecoverEvent, StoredEvent, UnwitnessedEvent,
 };
 use super::facts::Facts;
 use super::gate::{GateRequest, gate};
@@ -47,6 +47,8 @@ pub enum Proposal {
     Unwitnessed(UnwitnessedEvent),
     /// Record a change of the log's keys; whether it is one, the ledger tells.
     LogKey(LogKeyStep, KeyEvent),
+    /// Record that an archive holds more of the ledger. Nothing happens when it does not go on from what it held.
+    Archived(ArchiveSealEvent),
     /// Record how an action ended. Refused when it did not begin or has ended already.
     End(Effect),
 }
@@ -156,6 +158,7 @@ pub fn deliberate(proposal: &Proposal, state: &State, facts: &Facts) -> Outcome 
             };
             Outcome { events: vec![event(key.clone())], reply: Reply::Done }
         }
+        Proposal::Archived(event) => state.seal_archive(event),
         Proposal::End(effect) => state.end_effect(effect),
     }
 }

@@ -3,6 +3,7 @@
 //! Must not: trust what admission may have missed. Every object is judged again, from its bytes, right before anything is
 //! done with it; an object that never passed the webhook is refused here.
 
+mod archive;
 mod audit;
 mod checkpoint;
 mod command;
@@ -41,6 +42,7 @@ use crate::store::{AppendError, Clock, Ledger, View};
 use crate::telemetry::Metrics;
 use crate::units::Digest;
 
+pub use archive::{Archiver, keep_archives};
 pub use audit::{Auditor, audit};
 pub use checkpoint::{CheckpointWriter, keep_checkpoints};
 pub use isolation::end_isolations;

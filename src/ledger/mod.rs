@@ -46,8 +46,8 @@ pub use log_keys::{LogKeys, VouchError};
 pub use proof::{ConsistencyProof, HashTree, InclusionProof, ProofError};
 pub use proof_text::{ConsistencyText, InclusionText, ProofText, ProofTextError};
 pub use tiles::{
-    ArchiveName, ArchiveObject, BlocksError, NameError, TileKind, TileName, Tiling, TilingError, check_tiles,
-    read_blocks, tiles_of,
+    ArchiveName, ArchiveObject, ArchiveTrouble, BlocksError, Growth, NameError, TileCheck, TileKind, TileName, Tiling,
+    TilingError, read_blocks, tiles_of,
 };
 pub use tree::{CompactRange, leaf_hash};
 pub use verify::{Finding, FindingClass, Report, Verifier};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::controllers::WitnessAddress;
+use crate::store::ArchivePlace;
 use crate::trust::WitnessMode;
 use crate::units::{Digest, Seconds};
 
@@ -29,8 +30,8 @@ const EXAMPLES: &str = "Examples:
 pub enum Command {
     /// Answer admission reviews.
     Webhook(Webhook),
-    /// Bring charters into force, carry commands out, sign checkpoints.
-    Controller(Common),
+    /// Bring charters into force, carry commands out, sign checkpoints, keep archives.
+    Controller(Controller),
     /// Go on with what is left of a ledger whose end is lost for good, by a signed command. Stop the operator first.
     #[command(after_help = "Example:
   miax draft open-epoch ledger.yaml --key KEY --reason 'the disk of etcd is gone' --audience prod-eu --out epoch.yaml
@@ -94,6 +95,20 @@ pub struct Witnessing {
     /// Authorities of the witnesses' certificates, in PEM; without it those of the system.
     #[arg(long, env = "MIAX_WITNESS_CA", value_name = "FILE")]
     pub witness_ca: Option<PathBuf>,
+}
+
+/// Options of the controllers.
+#[derive(Clone, Debug, Args)]
+pub struct Controller {
+    /// Options of both roles.
+    #[command(flatten)]
+    pub common: Common,
+    /// An archive of the ledger, as NAME=file:///DIRECTORY; the directory must be there. May be given several times.
+    #[arg(long = "archive", env = "MIAX_ARCHIVES", value_delimiter = ',')]
+    pub archives: Vec<ArchivePlace>,
+    /// Seconds that entries wait at most before they are archived, when they do not fill a bundle of 256.
+    #[arg(long, env = "MIAX_ARCHIVE_PATIENCE", default_value_t = 600)]
+    pub archive_patience: u64,
 }
 
 /// Options of the webhook.

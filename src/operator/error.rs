@@ -3,6 +3,9 @@
 /// Why the operator does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// An archive does not open.
+    #[error(transparent)]
+    Archive(#[from] crate::store::ArchivePlaceError),
     /// No certificate for the webhook.
     #[error("the webhook has no certificate: {0}")]
     Certificate(#[from] super::authority::CertificateError),

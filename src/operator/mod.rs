@@ -1,5 +1,6 @@
 //! The one place that constructs things: clients, clocks, tasks, sockets; and the order in which they start and stop.
 
+mod archive;
 mod args;
 mod authority;
 mod client_ca;
@@ -308,8 +309,10 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     Ok(())
 }
 
-async fn run_controller(options: Common) -> Result<(), Error> {
+async fn run_controller(options: args::Controller) -> Result<(), Error> {
+    let args::Controller { common: options, archives, archive_patience } = options;
     let base = Base::start(&options).await?;
+    let archives = archive::Archives::open(&archives, archive_patience)?;
     let key = log_key::read_or_make(&base.client, &base.origin).await?;
     let keys = key.keys.clone();
     let witnesses = witnesses::Named::by(&options.witnessing)?;
@@ -353,6 +356,7 @@ async fn run_controller(options: Common) -> Result<(), Error> {
     tokio::spawn(keep_checkpoints(checkpoints));
     tokio::spawn(keep_log_keys(keeper));
     tokio::spawn(sweep(context.clone()));
+    archives.keep(context.clone(), &base.config)?;
     tokio::spawn(end_isolations(context));
     tokio::spawn(watchdog(base.client.clone(), install::watched(None), base.metrics.clone()));
     let result = tokio::select! {

@@ -7,6 +7,8 @@ mod opening;
 mod replay;
 
 #[cfg(feature = "client")]
+mod archive;
+#[cfg(feature = "client")]
 mod block_store;
 #[cfg(feature = "client")]
 mod config_map;
@@ -25,6 +27,8 @@ mod log_signer;
 #[cfg(feature = "client")]
 mod sequencer;
 
+#[cfg(feature = "client")]
+pub use archive::{ArchiveError, ArchivePlace, ArchivePlaceError, ArchiveRun, ArchiveStore, Growing};
 #[cfg(feature = "client")]
 pub use block_store::{BlockStore, CreateError, ReadError};
 #[cfg(feature = "client")]

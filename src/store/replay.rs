@@ -59,7 +59,8 @@ impl ReplayError {
         match self {
             Self::Entry { index, .. } | Self::Event { index, .. } | Self::Flood { index, .. } => *index,
             Self::State(
-                StateError::DocumentIncomplete { index, .. }
+                StateError::ArchiveOrder { index, .. }
+                | StateError::DocumentIncomplete { index, .. }
                 | StateError::DocumentWrong { index, .. }
                 | StateError::EffectOrder { index, .. }
                 | StateError::Index { index, .. }

@@ -17,6 +17,8 @@ use super::witness::WitnessResult;
 use super::audit::{AuditMetrics, AuditResult};
 use super::forwards::{ForwardNumbers, Forwards};
 
+use super::archive::ArchiveMetrics;
+
 /// Seconds; the webhook's budget is one.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 0.8, 3.0];
 
@@ -47,6 +49,8 @@ pub struct Metrics {
     forwards: Forwards,
     unwritten: IntGauge,
     audits: AuditMetrics,
+    /// Those of the archives.
+    pub archive: ArchiveMetrics,
 }
 
 /// Why metrics cannot be set up; a mistake in this file.
@@ -197,6 +201,7 @@ impl Metrics {
             )?,
             audits: AuditMetrics::try_new(&registry)?,
             forwards: Forwards::try_new(&registry)?,
+            archive: ArchiveMetrics::try_new(&registry)?,
             registry: registry.clone(),
         };
         metrics.start_at_zero();

@@ -2,6 +2,7 @@
 //!
 //! Must not: know the meaning of what it counts, or let a name, namespace or message become a label.
 
+mod archive;
 mod audit;
 mod forwards;
 mod logging;

@@ -142,6 +142,27 @@ fn an_archive_of_many_bundles_grows_like_a_small_one() {
 }
 
 #[test]
+fn a_seal_that_says_something_else_is_found() {
+    let check = |name: &str, edit: fn(&mut miax::constitution::ArchiveSealEvent)| {
+        let mut book = Book::new();
+        book.seal_archive(|_| {});
+        book.verify(&["dump"]).expect_code(0).expect_out("11 entries");
+        book.ledger(&["show", "10"]).expect_code(0).expect_out("the archive cold holds the first 10 entries");
+        book.seal_archive(edit);
+        let report = book.verify(&["dump", "-o", "json"]).expect_code(1).json();
+        let found = &report["findings"][0];
+        assert_eq!(
+            (found["object"].as_str(), found["entry"].as_u64()),
+            (Some("archive cold"), Some(11)),
+            "{name}: {report}"
+        );
+    };
+    check("another root", |seal| seal.root.0[0] ^= 1);
+    check("other objects", |seal| seal.objects.0[0] ^= 1);
+    check("fewer objects", |seal| seal.count -= 1);
+}
+
+#[test]
 fn a_checkpoint_in_the_wrong_place_is_found() {
     let book = archived();
     let old = book.desk.text("old.txt");

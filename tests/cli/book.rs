@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use miax::api::GovernedKind;
 use miax::api::reason::Reason;
 use miax::constitution::{
-    Effect, EffectEndEvent, Event, Facts, KeyEvent, Manifest, ObjectRef, Operation, Proposal, Reply, Request, State,
-    StoredEvent, TargetFact, TargetState, deliberate,
+    ArchiveSealEvent, Effect, EffectEndEvent, Event, Facts, KeyEvent, Manifest, ObjectRef, Operation, Proposal, Reply,
+    Request, State, StoredEvent, TargetFact, TargetState, deliberate,
 };
-use miax::ledger::{BlockParts, Checkpoint, Head, KeyChange, LogTrust, Writer, block_name};
+use miax::ledger::{Block, BlockParts, Checkpoint, Head, KeyChange, LogTrust, TileCheck, Writer, block_name};
 use miax::store::{encode, replay};
 use miax::trust::{NoteSigner, parse_yaml_strict, to_yaml};
 use miax::units::{Digest, Seconds, UnixMillis, UnixSeconds};
@@ -31,6 +31,7 @@ pub struct Book {
     log_key: NoteSigner,
     writer: Writer,
     head: Head,
+    parts: Vec<(String, BlockParts)>,
     state: State,
     genesis: Digest,
     now: UnixSeconds,
@@ -83,6 +84,7 @@ impl Book {
             command: miax::constitution::Command::read(&command).expect("a command").document.digest,
             writer: Writer::try_new(&origin, &log_key, "w", &[2; 32], UnixMillis(1 << 50)).expect("writer"),
             head: Head::genesis(trust),
+            parts: Vec::new(),
             state: State::default(),
             genesis: Manifest::read(&charter).expect("charter").document.digest,
             now: signed_at.plus(Seconds(30)),
@@ -169,12 +171,26 @@ impl Book {
         let block = self.head.fold(&parts).expect("folds");
         replay(&block, &mut self.state).expect("makes sense");
         self.desk.write(&format!("dump/{name}.yaml"), &to_yaml(&config_map(&name, &parts)));
+        self.parts.push((name, parts));
         self.now = self.now.plus(Seconds(1));
     }
 
     /// Records events that nobody judged, and vouches for them.
     pub fn append(&mut self, events: &[Event]) {
         events.iter().for_each(|event| self.record(std::slice::from_ref(event)));
+        self.close();
+    }
+
+    /// Records the seal of an archive as it must be, changed by `edit`.
+    pub fn seal_archive(&mut self, edit: impl FnOnce(&mut ArchiveSealEvent)) {
+        let opened: Vec<Block> = self.parts.iter().map(|(_, p)| Block::open(p).expect("opens").0).collect();
+        let blocks: Vec<_> = self.parts.iter().zip(&opened).map(|((n, p), b)| (n.as_str(), p, b)).collect();
+        let (from, to) = (self.state.archived("cold").map_or(0, |a| a.size), self.head.next_index().0);
+        let (root, growth) = TileCheck::new(&blocks).growth(from, to).expect("the end of a block");
+        let (store, count, objects, now) = ("cold".to_owned(), growth.count(), growth.digest(), self.now);
+        let mut seal = ArchiveSealEvent { store, from, to, root, count, objects, now };
+        edit(&mut seal);
+        self.record(&[Event::ArchiveSeal(seal)]);
         self.close();
     }
 

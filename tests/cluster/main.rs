@@ -4,6 +4,7 @@
 
 mod actions;
 mod amendments;
+mod archive;
 mod articles;
 mod audits;
 mod coverage;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use miax::ledger::{
-    ArchiveName, ArchiveObject, Block, Finding, HashTree, Head, InclusionText, ProofText, SignedCheckpoint, TileKind,
-    Tiling, Verifier, check_tiles, leaf_hash, read_blocks, tiles_of,
+    ArchiveName, ArchiveObject, Block, Finding, HashTree, Head, InclusionText, ProofText, SignedCheckpoint, TileCheck,
+    TileKind, Tiling, Verifier, leaf_hash, read_blocks, tiles_of,
 };
 use miax::trust::sha256;
 use miax::units::LogIndex;
@@ -201,6 +201,6 @@ fn verify_archive(objects: &BTreeMap<String, Vec<u8>>, head: &Head) -> Vec<Findi
     }
     let mut findings = verifier.finish().findings;
     let right: Vec<_> = right.iter().map(|(name, parts, block)| (name.as_str(), parts, block)).collect();
-    findings.extend(check_tiles(objects, &right, size));
+    findings.extend(TileCheck::new(&right).objects(objects, size));
     findings
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use miax::ledger::{
-    ArchiveName, ArchiveObject, Block, ChainError, Finding, FindingClass, Head, TileKind, TileName, Tiling,
-    TilingError, check_tiles, read_blocks, tiles_of,
+    ArchiveName, ArchiveObject, Block, ChainError, Finding, FindingClass, Head, TileCheck, TileKind, TileName, Tiling,
+    TilingError, read_blocks, tiles_of,
 };
 use miax::units::LogIndex;
 use proptest::prelude::*;
@@ -37,7 +37,7 @@ fn check(objects: &Objects, blocks: &Blocks, size: u64) -> Vec<Finding> {
     let opened: Vec<Block> = blocks.iter().map(|(_, parts)| Block::open(parts).expect("opens").0).collect();
     let right: Vec<_> =
         blocks.iter().zip(&opened).map(|((name, parts), block)| (name.as_str(), parts, block)).collect();
-    check_tiles(objects, &right, size)
+    TileCheck::new(&right).objects(objects, size)
 }
 
 /// 66,048 entries: the smallest whole numbers of blocks that fill a tile of level 1.

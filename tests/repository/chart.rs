@@ -154,6 +154,24 @@ fn replicas_reach_each_other_and_only_webhooks_take_proposals() {
 }
 
 #[test]
+fn the_controller_alone_gets_the_archives() {
+    let set = "controller.archives[0].name=cold,controller.archives[0].claim=one,controller.archives[1].name=far,controller.archives[1].claim=two";
+    for deployment in rendered(&["--set", set]).into_iter().filter(|o| o["kind"] == "Deployment") {
+        let pod = &deployment["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let is_controller = container["args"][0] == "controller";
+        let variables = container["env"].as_array().expect("variables");
+        let told = variables.iter().find(|v| v["name"] == "MIAX_ARCHIVES").map(|v| v["value"].clone());
+        let places = "cold=file:///var/lib/miax/archives/cold,far=file:///var/lib/miax/archives/far";
+        assert_eq!(told, is_controller.then(|| places.into()));
+        let mounted = container["volumeMounts"][1]["mountPath"].as_str();
+        assert_eq!(mounted, is_controller.then_some("/var/lib/miax/archives/far"));
+        let claim = pod["volumes"][1]["persistentVolumeClaim"]["claimName"].as_str();
+        assert_eq!(claim, is_controller.then_some("two"));
+    }
+}
+
+#[test]
 fn wrong_values_are_refused() {
     let check = |more: &[&str], part: &str| {
         let fixed = ["template", "miax", "charts/miax", "--namespace", "miax-system"];
@@ -169,6 +187,8 @@ fn wrong_values_are_refused() {
     check(&["--set", "controller.clientCa.configMap=x"], "clientCa");
     check(&["--set", "webhook.clientCa.configMap=A_B"], "configMap");
     check(&["--set", "webhook.clientCa.configMap=a,webhook.clientCa.secret=b"], "not both");
+    check(&["--set", "controller.archives[0].name=A,controller.archives[0].claim=a"], "name");
+    check(&["--set", "controller.archives[0].name=a"], "claim");
     check(&["--set", "webhook.clientCa.name=a"], "says nothing without");
     check(&["--set", "witnesses.members={https://w1.example}"], "members");
     check(&["--set", "witnesses.mode=always"], "mode");

@@ -46,6 +46,15 @@ seat-{{ lower . }}
 {{- if eq .role "webhook" -}}{{ .root.Values.webhook.salts.claim }}{{- end -}}
 {{- end -}}
 
+{{/* The archives, when the role keeps them. */}}
+{{- define "miax.archives" -}}
+{{- if eq .role "controller" -}}
+{{- range $i, $archive := .root.Values.controller.archives -}}
+{{- if $i -}},{{- end -}}{{ $archive.name }}=file:///var/lib/miax/archives/{{ $archive.name }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What both roles' pods have in common; the argument is a dict of root, role and settings. */}}
 {{- define "miax.pod" -}}
 serviceAccountName: miax-{{ .role }}
@@ -55,6 +64,9 @@ securityContext:
   runAsNonRoot: true
   runAsUser: 65532
   runAsGroup: 65532
+  {{- if include "miax.archives" . }}
+  fsGroup: 65532
+  {{- end }}
   seccompProfile: {type: RuntimeDefault}
 topologySpreadConstraints:
   - maxSkew: 1
@@ -84,6 +96,10 @@ containers:
       {{- with .root.Values.webhook.clientCa.name }}
       - {name: MIAX_CLIENT_NAME, value: {{ . | quote }}}
       {{- end }}
+      {{- end }}
+      {{- with include "miax.archives" . }}
+      - {name: MIAX_ARCHIVES, value: {{ . | quote }}}
+      - {name: MIAX_ARCHIVE_PATIENCE, value: {{ $.root.Values.controller.archivePatience | quote }}}
       {{- end }}
       {{- with .root.Values.witnesses }}
       {{- if .members }}
@@ -115,7 +131,7 @@ containers:
       allowPrivilegeEscalation: false
       readOnlyRootFilesystem: true
       capabilities: {drop: [ALL]}
-    {{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) }}
+    {{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) (include "miax.archives" .) }}
     volumeMounts:
       {{- if include "miax.clientCa" . }}
       - {name: client-ca, mountPath: /etc/miax/client-ca, readOnly: true}
@@ -126,8 +142,13 @@ containers:
       {{- if include "miax.salts" . }}
       - {name: salts, mountPath: /var/lib/miax/salts}
       {{- end }}
+      {{- if include "miax.archives" . }}
+      {{- range .root.Values.controller.archives }}
+      - {name: archive-{{ .name }}, mountPath: /var/lib/miax/archives/{{ .name }}}
+      {{- end }}
+      {{- end }}
     {{- end }}
-{{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) }}
+{{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) (include "miax.archives" .) }}
 volumes:
   {{- if include "miax.clientCa" . }}
   {{- with .root.Values.webhook.clientCa.configMap }}
@@ -142,6 +163,11 @@ volumes:
   {{- end }}
   {{- with include "miax.salts" . }}
   - {name: salts, persistentVolumeClaim: {claimName: {{ . | quote }}}}
+  {{- end }}
+  {{- if include "miax.archives" . }}
+  {{- range .root.Values.controller.archives }}
+  - {name: archive-{{ .name }}, persistentVolumeClaim: {claimName: {{ .claim | quote }}}}
+  {{- end }}
   {{- end }}
 {{- end }}
 {{- end -}}

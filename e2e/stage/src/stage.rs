@@ -146,8 +146,16 @@ impl Stage {
     /// # Errors
     /// [`StageError::Cluster`] when they do not become ready.
     pub fn restart_controller(&mut self) -> Result<(), StageError> {
-        let (genesis, more) = (self.organisation.genesis(), &self.common_arguments);
-        self.controller = launch_controller(&self.plane, &self.binaries, genesis, more)?;
+        self.restart_controller_with(&[])
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Errors
+    /// [`StageError::Cluster`] when they do not become ready.
+    pub fn restart_controller_with(&mut self, more: &[String]) -> Result<(), StageError> {
+        let (genesis, more) = (self.organisation.genesis(), [&self.common_arguments[..], more].concat());
+        self.controller = launch_controller(&self.plane, &self.binaries, genesis, &more)?;
         Ok(())
     }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::cli::output::{Answer, Failure, failure, print};
-use crate::cli::source::{Source, Verified};
-use crate::ledger::{ArchiveName, ArchiveObject, Head, SignedCheckpoint, Tiling};
+use crate::cli::source::{Published, Source, Verified};
+use crate::ledger::{ArchiveName, ArchiveObject, Head, LogTrust, SignedCheckpoint, Tiling};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -38,7 +38,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let (mut created, mut known) = (0_u64, 0_u64);
     let key = ArchiveObject { name: ArchiveName::Key, bytes: format!("{}\n", ledger.trust.key).into_bytes() };
     let note = published.note.clone().into_bytes();
-    let kept = ArchiveObject { name: ArchiveName::CheckpointAt(size), bytes: note.clone() };
+    let name = ArchiveName::CheckpointAt(size);
+    // One that was kept before may have other cosignatures; it vouches for the same.
+    let before = std::fs::read(directory.join(name.to_string())).ok().filter(|note| vouches(note, &ledger, published));
+    let kept = ArchiveObject { name, bytes: before.unwrap_or_else(|| note.clone()) };
     // The checkpoint comes last: whoever reads it finds everything that it vouches for.
     for object in std::iter::once(&key).chain(&objects).chain(std::iter::once(&kept)) {
         match put(directory, object)? {
@@ -56,6 +59,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         format!("{size} entries are in {place}: {created} objects are new, {known} were there")
     })?;
     Ok(Answer::Yes)
+}
+
+fn vouches(note: &[u8], ledger: &Verified, published: &Published) -> bool {
+    let LogTrust { origin, epoch: _, key } = &ledger.trust;
+    let opened = SignedCheckpoint::open(&String::from_utf8_lossy(note), origin, key);
+    opened.is_ok_and(|signed| signed == published.signed)
 }
 
 /// Every object of an archive over `size` entries.

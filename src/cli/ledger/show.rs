@@ -161,6 +161,11 @@ fn describe_event(event: &Event, rows: &mut Rows) {
             rows.add("because", &e.what);
             rows.add("hashed", &format!("{} entries, root {}", e.size, e.root));
         }
+        Event::ArchiveSeal(e) => {
+            rows.add("what", &format!("the archive {} holds the first {} entries; {} before", e.store, e.to, e.from));
+            rows.add("root", &e.root.to_string());
+            rows.add("objects", &format!("{} were added and read back, together {}", e.count, e.objects));
+        }
         Event::KeyAdd(e) => {
             let text = |key: &str| e.fields.get(key).and_then(Value::as_str).unwrap_or_default();
             rows.add(

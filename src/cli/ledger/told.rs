@@ -122,6 +122,7 @@ impl<'a> From<&'a Event> for Told<'a> {
                 ..Told::about(&e.object, e.digest, format!("epoch {} goes on with {} entries", e.epoch, e.entries))
             },
             Event::Recover(e) => Told::of_the_log(format!("whole again: {}", e.what)),
+            Event::ArchiveSeal(e) => Told::of_the_log(format!("archive {} holds {} entries", e.store, e.to)),
             Event::KeyAdd(e) => {
                 let text = |field: &str| e.fields.get(field).and_then(Value::as_str).unwrap_or_default();
                 Told::of_the_log(match text("role") {

@@ -197,6 +197,7 @@ impl Bench {
             | Event::PolicySet(_)
             | Event::Unwitnessed(_)
             | Event::Recover(_)
+            | Event::ArchiveSeal(_)
             | Event::KeyAdd(_)
             | Event::KeyRetire(_)
             | Event::KeyRevoke(_) => Finding::Observed,
@@ -327,7 +328,8 @@ fn describe(event: &Event) -> String {
         Event::EpochOpen(e) => &e.object,
         Event::Lapse(e) => &e.object,
         Event::Flood(e) => &e.sample.object,
-        Event::Document(_)
+        Event::ArchiveSeal(_)
+        | Event::Document(_)
         | Event::Recover(_)
         | Event::PolicySet(_)
         | Event::Unwitnessed(_)

@@ -158,6 +158,7 @@ fn ended(recorded: &Recorded) -> Option<String> {
         | Event::Flood(_)
         | Event::PolicySet(_)
         | Event::Unwitnessed(_)
+        | Event::ArchiveSeal(_)
         | Event::KeyAdd(_)
         | Event::KeyRetire(_)
         | Event::KeyRevoke(_) => None,

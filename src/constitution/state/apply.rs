@@ -60,8 +60,10 @@ impl State {
             Event::EpochOpen(e) => self.open_epoch(index, e)?,
             Event::PolicySet(e) => self.set_policy(e),
             Event::Unwitnessed(e) => self.set_unwitnessed(index, e)?,
+            Event::ArchiveSeal(e) => self.archive_sealed(index, e)?,
             Event::Flood(_) | Event::Recover(_) | Event::KeyAdd(_) | Event::KeyRetire(_) | Event::KeyRevoke(_) => {}
         }
+        self.note_substance(index, event);
         if let Some(now) = event.now() {
             self.newest_time = self.newest_time.max(now);
         }

@@ -3,6 +3,7 @@
 
 mod adoption;
 mod apply;
+mod archive;
 mod charters;
 mod command;
 mod epoch;
@@ -23,6 +24,7 @@ use super::facts::TargetFact;
 use super::proposal::{Effect, Outcome, Reply};
 use super::request::Request;
 
+pub use archive::Archived;
 pub use charters::Emergency;
 pub use command::CommandState;
 pub use government::{Standing, Waiver};
@@ -46,6 +48,7 @@ pub struct State {
     judged_order: imbl::Vector<Arc<str>>,
     refusals: refusals::Refusals,
     witnessing: witnessing::Witnessing,
+    archives: archive::Archives,
     /// The latest time that an entry was decided at.
     newest_time: UnixSeconds,
     epoch: u16,
@@ -55,6 +58,14 @@ pub struct State {
 /// Why an event does not fit to what came before. The ledger that holds it is broken: nothing is allowed any more.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
+    /// An archive was sealed that did not go on from what it held.
+    #[error("entry {index}: the seal of the archive `{store}` does not go on from the one before")]
+    ArchiveOrder {
+        /// Index of the entry.
+        index: LogIndex,
+        /// Name of the archive.
+        store: String,
+    },
     /// The text of an adopted document is not complete.
     #[error("entry {index}: the text {text} of the adopted document is not complete")]
     DocumentIncomplete {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::units::LogIndex;
+use crate::trust::sha256;
+use crate::units::{Digest, LogIndex};
 
 use super::super::audit::Check;
 use super::super::block::{Block, BlockParts};
@@ -11,11 +12,12 @@ use super::super::proof::HashTree;
 use super::super::tree::leaf_hash;
 use super::super::verify::{Finding, FindingClass};
 use super::blocks::write_block;
+use super::growth::{Growth, added};
 use super::name::{ArchiveName, TileKind, TileName, WIDTH, subtree, tiles_of};
 use super::tiling::to_bytes;
 
 /// What every tile must be, from blocks that are right.
-struct Expected {
+pub struct TileCheck {
     tree: HashTree,
     /// Entries of all blocks, each with its length before it.
     entries: Vec<Vec<u8>>,
@@ -23,48 +25,10 @@ struct Expected {
     blocks: Vec<(u64, u64, Vec<u8>)>,
 }
 
-/// Compares the tiles among `objects`, by name, with the blocks, which the verifier has found right, and looks whether each
-/// tile is there that an archive of `size` entries has. What lies beyond the blocks is not looked at: the verifier has said
-/// by then what is wrong.
-#[must_use]
-pub fn check_tiles(
-    objects: &BTreeMap<String, Vec<u8>>,
-    blocks: &[(&str, &BlockParts, &Block)],
-    size: u64,
-) -> Vec<Finding> {
-    let expected = Expected::new(blocks);
-    let known = expected.tree.size();
-    let mut findings = Vec::new();
-    for (name, bytes) in objects {
-        match name.parse() {
-            Ok(ArchiveName::Tile(tile)) if tile.end() <= known => {
-                if let Some((at, message)) = expected.compare(&tile, bytes) {
-                    findings.push(finding(FindingClass::Tampered, &tile, at, message));
-                }
-            }
-            Ok(ArchiveName::Tile(_) | ArchiveName::Checkpoint | ArchiveName::CheckpointAt(_) | ArchiveName::Key) => {}
-            Err(error) => {
-                let (check, class) = (Check::ArchiveAndPrune, FindingClass::Tampered);
-                findings.push(Finding::new(check, class, name.as_str(), None, error.to_string()));
-            }
-        }
-    }
-    // Blocks that are missing are named by the verifier, each by its own name.
-    let tiles = tiles_of(size.min(known)).filter(|t| t.kind != TileKind::Blocks);
-    let missing = tiles.filter(|t| !objects.contains_key(&t.to_string()));
-    findings.extend(missing.map(|t| {
-        let message = "the tile is missing; the blocks have what was in it".to_owned();
-        finding(FindingClass::Incomplete, &t, t.first(), message)
-    }));
-    findings
-}
-
-fn finding(class: FindingClass, tile: &TileName, at: u64, message: String) -> Finding {
-    Finding::new(Check::ArchiveAndPrune, class, tile.to_string(), Some(LogIndex(at)), message)
-}
-
-impl Expected {
-    fn new(blocks: &[(&str, &BlockParts, &Block)]) -> Self {
+impl TileCheck {
+    /// Takes the blocks of a log from its first one on, each with its name, which the verifier has found right.
+    #[must_use]
+    pub fn new(blocks: &[(&str, &BlockParts, &Block)]) -> Self {
         let mut expected = Self { tree: HashTree::default(), entries: Vec::new(), blocks: Vec::new() };
         for (name, parts, block) in blocks {
             for entry in block.entries() {
@@ -80,6 +44,68 @@ impl Expected {
         expected
     }
 
+    /// Compares the tiles among `objects`, by name, with the blocks, and looks whether each tile is there that an archive of
+    /// `size` entries has. What lies beyond the blocks is not looked at: the verifier has said by then what is wrong.
+    #[must_use]
+    pub fn objects(&self, objects: &BTreeMap<String, Vec<u8>>, size: u64) -> Vec<Finding> {
+        let known = self.tree.size();
+        let mut findings = Vec::new();
+        for (name, bytes) in objects {
+            match name.parse() {
+                Ok(ArchiveName::Tile(tile)) if tile.end() <= known => {
+                    if let Some((at, message)) = self.compare(&tile, bytes) {
+                        findings.push(finding(FindingClass::Tampered, &tile, at, message));
+                    }
+                }
+                Ok(
+                    ArchiveName::Tile(_) | ArchiveName::Checkpoint | ArchiveName::CheckpointAt(_) | ArchiveName::Key,
+                ) => {}
+                Err(error) => {
+                    let (check, class) = (Check::ArchiveAndPrune, FindingClass::Tampered);
+                    findings.push(Finding::new(check, class, name.as_str(), None, error.to_string()));
+                }
+            }
+        }
+        // Blocks that are missing are named by the verifier, each by its own name.
+        let tiles = tiles_of(size.min(known)).filter(|t| t.kind != TileKind::Blocks);
+        let missing = tiles.filter(|t| !objects.contains_key(&t.to_string()));
+        findings.extend(missing.map(|t| {
+            let message = "the tile is missing; the blocks have what was in it".to_owned();
+            finding(FindingClass::Incomplete, &t, t.first(), message)
+        }));
+        findings
+    }
+
+    /// What an archive adds when it grows from `from` to `to` entries, and the root over them; `None` when the blocks end
+    /// before, or no block ends there.
+    #[must_use]
+    pub fn growth(&self, from: u64, to: u64) -> Option<(Digest, Growth)> {
+        let root = self.tree.root(to)?;
+        self.blocks.iter().find(|(_, end, _)| *end == to)?;
+        let mut growth = Growth::default();
+        for tile in added(from, to) {
+            growth.add(&ArchiveName::Tile(tile), &sha256(&self.bytes(&tile)));
+        }
+        Some((root, growth))
+    }
+
+    fn bytes(&self, tile: &TileName) -> Vec<u8> {
+        let (first, end) = (tile.first(), tile.end());
+        match tile.kind {
+            TileKind::Hashes(level) => to_bytes(self.hashes(tile, level)),
+            TileKind::Entries => slice(&self.entries, first, u64::from(tile.width)).concat(),
+            TileKind::Blocks => {
+                let inside = self.blocks.iter().filter(|(begins, ends, _)| *begins >= first && *ends <= end);
+                inside.flat_map(|(_, _, line)| line.iter().copied()).collect()
+            }
+        }
+    }
+
+    fn hashes(&self, tile: &TileName, level: u8) -> &[Digest] {
+        let first = tile.index.saturating_mul(WIDTH);
+        slice(self.tree.level(8 * u32::from(level)), first, u64::from(tile.width))
+    }
+
     /// The first entry that a tile is wrong about, and how; `None` when it is right.
     fn compare(&self, tile: &TileName, bytes: &[u8]) -> Option<(u64, String)> {
         match tile.kind {
@@ -90,9 +116,7 @@ impl Expected {
     }
 
     fn compare_hashes(&self, tile: &TileName, level: u8, bytes: &[u8]) -> Option<(u64, String)> {
-        let first = tile.index.checked_mul(WIDTH)?;
-        let hashes = slice(self.tree.level(8 * u32::from(level)), first, u64::from(tile.width));
-        let right = to_bytes(hashes);
+        let right = to_bytes(self.hashes(tile, level));
         if right == bytes {
             return None;
         }
@@ -131,6 +155,10 @@ impl Expected {
         }
         (!rest.is_empty()).then(|| (end, format!("the object goes on after the blocks of its {} entries", tile.width)))
     }
+}
+
+fn finding(class: FindingClass, tile: &TileName, at: u64, message: String) -> Finding {
+    Finding::new(Check::ArchiveAndPrune, class, tile.to_string(), Some(LogIndex(at)), message)
 }
 
 fn slice<T>(all: &[T], first: u64, count: u64) -> &[T] {

@@ -6,10 +6,14 @@
 
 mod blocks;
 mod check;
+mod growth;
 mod name;
 mod tiling;
+mod trouble;
 
 pub use blocks::{BlocksError, read_blocks};
-pub use check::check_tiles;
+pub use check::TileCheck;
+pub use growth::Growth;
 pub use name::{ArchiveName, NameError, TileKind, TileName, tiles_of};
 pub use tiling::{ArchiveObject, Tiling, TilingError};
+pub use trouble::ArchiveTrouble;

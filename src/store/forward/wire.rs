@@ -40,6 +40,7 @@ impl<'a> Asked<'a> {
             | Proposal::LogKey(..)
             | Proposal::Policy(_)
             | Proposal::Unwitnessed(_)
+            | Proposal::Archived(_)
             | Proposal::End(_) => None,
         }
     }

@@ -189,6 +189,7 @@ fn counts_signatures(event: &Event) -> bool {
         | Event::PolicySet(_)
         | Event::Unwitnessed(_)
         | Event::Recover(_)
+        | Event::ArchiveSeal(_)
         | Event::KeyAdd(_)
         | Event::KeyRetire(_)
         | Event::KeyRevoke(_) => false,

@@ -1,0 +1,32 @@
+//! Opens the archives that the command line names, and starts to keep them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::{Client, Config};
+
+use crate::controllers::{Archiver, Context, keep_archives};
+use crate::store::{ArchivePlace, ArchivePlaceError, ArchiveStore, ConfigMapStore};
+
+/// The archives of a controller.
+pub(super) struct Archives {
+    stores: Vec<ArchiveStore>,
+    patience: Duration,
+}
+
+impl Archives {
+    /// Opens all of them; the operator does not start while one is not there.
+    pub(super) fn open(places: &[ArchivePlace], patience: u64) -> Result<Self, ArchivePlaceError> {
+        let stores = places.iter().map(ArchivePlace::open).collect::<Result<_, _>>()?;
+        Ok(Self { stores, patience: Duration::from_secs(patience) })
+    }
+
+    /// Keeps them for as long as the process runs. For the leading controller.
+    pub(super) fn keep(self, context: Arc<Context>, config: &Config) -> Result<(), kube::Error> {
+        let Self { stores: archives, patience } = self;
+        // A client of its own: copying waits behind nothing, and nothing behind it.
+        let blocks = ConfigMapStore::new(Client::try_from(config.clone())?);
+        tokio::spawn(keep_archives(Archiver { context, blocks, archives, patience }));
+        Ok(())
+    }
+}
