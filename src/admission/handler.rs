@@ -149,8 +149,28 @@ pub(super) fn no_randomness() -> Decision {
 pub(super) fn unable(error: &AppendError) -> Decision {
     let reason = match error {
         AppendError::Broken(_) => Reason::LedgerBroken,
+        AppendError::Full { .. } => Reason::LedgerFull,
         AppendError::Refused(_) | AppendError::Starting | AppendError::Stopped => Reason::LedgerUnavailable,
         AppendError::Unrecordable(_) => Reason::RuleFailed,
     };
     Decision::refusal(reason, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::EntryClass;
+
+    #[test]
+    fn what_cannot_be_recorded_says_why() {
+        let check = |error: &AppendError, reason: Reason, part: &str| {
+            let decision = unable(error);
+            assert_eq!((decision.reason(), decision.is_allowed()), (reason, false));
+            assert!(decision.message().contains(part), "{}", decision.message());
+        };
+        let full = AppendError::Full { class: EntryClass::Ordinary, used: 7, cap: 8 };
+        check(&full, Reason::LedgerFull, "7 of 8 bytes, too many for another decision");
+        check(&AppendError::Broken("x".to_owned()), Reason::LedgerBroken, "broken: x");
+        check(&AppendError::Starting, Reason::LedgerUnavailable, "still being read");
+    }
 }

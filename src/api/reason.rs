@@ -243,6 +243,8 @@ reasons! {
     LedgerBroken: Unable,
     /// Too few witnesses vouch for the ledger, for longer than the policy allows; it is allowed again when they answer.
     Unwitnessed: Unable,
+    /// The ledger in the cluster has no room for another entry of this kind; the message names the limit.
+    LedgerFull: Unable,
     /// The operator's view of the cluster is too old or not complete yet.
     FactsStale: Unable,
     /// The clock of this replica is behind the newest entry of the ledger; what has expired must not come back to life.

@@ -109,6 +109,7 @@ impl Error {
     fn reason(&self) -> Reason {
         match self {
             Self::Append(AppendError::Broken(_)) => Reason::LedgerBroken,
+            Self::Append(AppendError::Full { .. }) => Reason::LedgerFull,
             Self::Append(_) | Self::Reply => Reason::LedgerUnavailable,
             Self::EffectPending(_) | Self::Queued(_) => Reason::EffectRunning,
             Self::Kube(_) => Reason::FactsStale,
@@ -189,7 +190,9 @@ fn charter_changes(ledger: &Ledger) -> impl Stream<Item = ()> + Send + use<> {
 fn retry_after(error: &Error) -> Duration {
     match error {
         Error::EffectPending(_) | Error::Queued(_) | Error::Kube(kube::Error::Api(_)) => FIRST_RETRY,
-        Error::Append(AppendError::Broken(_)) | Error::Unreadable(_) | Error::Reply => LONGEST_RETRY,
+        Error::Append(AppendError::Broken(_) | AppendError::Full { .. }) | Error::Unreadable(_) | Error::Reply => {
+            LONGEST_RETRY
+        }
         Error::Append(_) | Error::Kube(_) => FIRST_RETRY * 4,
     }
 }

@@ -7,6 +7,7 @@ mod audit;
 mod audit_clock;
 mod audit_state;
 mod block;
+mod budget;
 mod chain;
 mod checkpoint;
 mod cosigning;
@@ -32,6 +33,7 @@ pub use audit_state::{AuditState, AuditStateError};
 pub use block::{
     Block, BlockError, BlockParts, Header, MAX_BLOCK_BYTES, MAX_BLOCK_ENTRIES, block_name, parse_block_name,
 };
+pub use budget::{Budget, EntryClass, HotSize, Pressure};
 pub use chain::{ChainError, Head, LogTrust, boundary_room};
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use cosigning::{Contradiction, CosigningAnswer, contradicts, read_answer};

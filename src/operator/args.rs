@@ -56,6 +56,9 @@ pub struct Common {
     /// Name of this replica; unique among those that run.
     #[arg(long, env = "POD_NAME", default_value = "local")]
     pub replica: String,
+    /// MiB of the ledger that may be in the cluster. At 15/16 of it nothing more is decided; the rest ends what was begun.
+    #[arg(long, env = "MIAX_LEDGER_CAP", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub ledger_cap: u64,
     /// Where probes and metrics are served, without TLS.
     #[arg(long, env = "MIAX_PROBES", default_value = "0.0.0.0:8080")]
     pub probes: SocketAddr,

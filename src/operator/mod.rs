@@ -37,7 +37,7 @@ use crate::controllers::{
     Auditor, CheckpointWriter, Context, LogKeyKeeper, Queue, SeatClients, Vouching, audit, end_isolations,
     follow_anchor, keep_checkpoints, keep_log_keys, sweep, watchdog,
 };
-use crate::ledger::{Checkpoint, Head, Lineage, LogTrust};
+use crate::ledger::{Budget, Checkpoint, Head, Lineage, LogTrust};
 use crate::store::{
     self, Clock, ConfigMapStore, Health, Ledger, Sequencer, StoreEvent, WriterSource, follow, keep_floods,
 };
@@ -124,6 +124,7 @@ impl Base {
         let store = ConfigMapStore::new(Client::try_from(self.config.clone())?);
         let head = Head::genesis(trust.clone());
         let (sequencer, ledger, input) = Sequencer::new(store, head, promised, writers, self.clock.clone());
+        let sequencer = sequencer.with_budget(Budget::new(options.ledger_cap << 20));
         let (events, inbox) = mpsc::channel(256);
         let alarms = events.clone();
         let (ended, alive) = watch::channel(false);

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::constitution::{Facts, Proposal, Reply, State};
-use crate::ledger::{Folded, Head, MAX_BLOCK_ENTRIES};
+use crate::ledger::{Budget, EntryClass, Folded, Head, HotSize, MAX_BLOCK_ENTRIES, Pressure};
 use crate::units::{Digest, LogIndex};
 
 use super::folding::Refusals;
@@ -42,6 +42,18 @@ pub struct View {
     pub health: Health,
     /// How far every block was read back from the store and compared.
     pub confirmed: Confirmed,
+    /// What is in the store.
+    pub hot: HotSize,
+    /// How much may be in there.
+    pub budget: Budget,
+}
+
+impl View {
+    /// How full the ledger in the cluster is.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        self.budget.pressure(self.hot)
+    }
 }
 
 /// A size of the log up to which every block was read back.
@@ -68,6 +80,8 @@ pub struct Stats {
     pub folded: AtomicU64,
     /// Those of them whose `flood` entry is durable.
     pub unfolded: AtomicU64,
+    /// Proposals that found no room.
+    pub full: AtomicU64,
 }
 
 /// Why a proposal was not recorded.
@@ -76,6 +90,23 @@ pub enum AppendError {
     /// The ledger was deleted from or changed.
     #[error("the ledger is broken: {0}")]
     Broken(String),
+    /// There is no room for entries of this class.
+    #[error(
+        "the ledger in the cluster is full: {used} of {cap} bytes, too many for {}; raise the operator's --ledger-cap",
+        match class {
+            EntryClass::Refusal => "another refusal to be recorded",
+            EntryClass::Ordinary => "another decision",
+            EntryClass::Closing => "anything",
+        }
+    )]
+    Full {
+        /// What was to be appended.
+        class: EntryClass,
+        /// Bytes that are in the cluster.
+        used: u64,
+        /// Bytes that may be.
+        cap: u64,
+    },
     /// The store refused the block.
     #[error("the ledger cannot be written: {0}")]
     Refused(String),

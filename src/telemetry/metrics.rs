@@ -10,14 +10,14 @@ use prometheus::{
 use crate::api::GovernedKind;
 use crate::api::reason::{Reason, ReasonClass};
 use crate::constitution::WorkloadKind;
+use crate::ledger::Pressure;
 use crate::units::{Seconds, UnixSeconds};
 
-use super::witness::WitnessResult;
-
+use super::archive::ArchiveMetrics;
 use super::audit::{AuditMetrics, AuditResult};
 use super::forwards::{ForwardNumbers, Forwards};
-
-use super::archive::ArchiveMetrics;
+use super::hot::HotMetrics;
+use super::witness::WitnessResult;
 
 /// Seconds; the webhook's budget is one.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.3, 0.8, 3.0];
@@ -49,6 +49,7 @@ pub struct Metrics {
     forwards: Forwards,
     unwritten: IntGauge,
     audits: AuditMetrics,
+    hot: HotMetrics,
     /// Those of the archives.
     pub archive: ArchiveMetrics,
 }
@@ -77,6 +78,16 @@ pub struct LedgerNumbers {
     pub folded: u64,
     /// Those of them that are not in the ledger yet.
     pub unwritten: u64,
+    /// Proposals that found no room.
+    pub full: u64,
+    /// Bytes of blocks in the cluster.
+    pub hot_bytes: u64,
+    /// Blocks in the cluster.
+    pub hot_blocks: u64,
+    /// Bytes of blocks that may be in the cluster.
+    pub hot_cap: u64,
+    /// How full that is.
+    pub pressure: Pressure,
     /// When the charter in force ends.
     pub charter_expires: Option<UnixSeconds>,
     /// How many post-mortems, acknowledgements and ratifications are owed.
@@ -201,6 +212,7 @@ impl Metrics {
             )?,
             audits: AuditMetrics::try_new(&registry)?,
             forwards: Forwards::try_new(&registry)?,
+            hot: HotMetrics::try_new(&registry)?,
             archive: ArchiveMetrics::try_new(&registry)?,
             registry: registry.clone(),
         };
@@ -298,6 +310,11 @@ impl Metrics {
             ambiguous,
             folded,
             unwritten,
+            full,
+            hot_bytes,
+            hot_blocks,
+            hot_cap,
+            pressure,
             charter_expires,
             obligations,
             obligation_due,
@@ -305,6 +322,7 @@ impl Metrics {
             frozen,
         } = numbers;
         self.unwritten.set(i64::try_from(unwritten).unwrap_or(i64::MAX));
+        self.hot.take((hot_bytes, hot_blocks, hot_cap), pressure, full);
         self.held.set(i64::try_from(held).unwrap_or(i64::MAX));
         self.frozen.set(i64::try_from(frozen).unwrap_or(i64::MAX));
         self.ledger_entries.set(i64::try_from(size).unwrap_or(i64::MAX));

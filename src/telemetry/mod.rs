@@ -5,6 +5,7 @@
 mod archive;
 mod audit;
 mod forwards;
+mod hot;
 mod logging;
 mod metrics;
 mod probes;

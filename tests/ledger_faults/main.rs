@@ -5,5 +5,6 @@
 mod forward;
 mod keys;
 mod memory;
+mod room;
 mod table;
 mod touched;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use miax::api::GovernedKind;
 use miax::constitution::{Event, Facts, ObjectRef, Operation, Proposal, Request, State, StoredEvent, TargetFact};
-use miax::ledger::{BlockParts, Checkpoint, Head, LogTrust, Writer, block_name};
+use miax::ledger::{BlockParts, Budget, Checkpoint, Head, LogTrust, Writer, block_name};
 use miax::store::{
     BlockStore, CreateError, Health, HeldKeys, Ledger, ReadError, Sequencer, StoreEvent, WriterSource, held, replay,
 };
@@ -201,7 +201,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) async fn start(store: &MemoryStore, name: &str, promised: Option<Checkpoint>) -> Self {
-        Self::holding(store, name, promised, held(log_key())).await
+        Self::with_keys(store, name, promised, (held(log_key()), Budget::default())).await
     }
 
     /// One that holds these keys of the log.
@@ -211,6 +211,25 @@ impl Process {
         promised: Option<Checkpoint>,
         log_keys: HeldKeys,
     ) -> Self {
+        Self::with_keys(store, name, promised, (log_keys, Budget::default())).await
+    }
+
+    /// One with a budget of its own.
+    pub(crate) async fn start_within(
+        store: &MemoryStore,
+        name: &str,
+        promised: Option<Checkpoint>,
+        budget: Budget,
+    ) -> Self {
+        Self::with_keys(store, name, promised, (held(log_key()), budget)).await
+    }
+
+    async fn with_keys(
+        store: &MemoryStore,
+        name: &str,
+        promised: Option<Checkpoint>,
+        (log_keys, budget): (HeldKeys, Budget),
+    ) -> Self {
         let counter = AtomicU64::new(0);
         let own = name.to_owned();
         let seed = Arc::new(move || sha256(format!("{own} {}", counter.fetch_add(1, Ordering::Relaxed)).as_bytes()).0);
@@ -219,7 +238,7 @@ impl Process {
         let (sequencer, ledger, input) =
             Sequencer::new(store.clone(), Head::genesis(trust()), promised, writers, clock);
         let (events, inbox) = mpsc::channel(64);
-        let sequencing = tokio::spawn(sequencer.run(input, inbox));
+        let sequencing = tokio::spawn(sequencer.with_budget(budget).run(input, inbox));
         let mut news = store.news.subscribe();
         events.send(StoreEvent::ListBegins).await.expect("runs");
         for (number, parts) in store.blocks() {

@@ -86,6 +86,7 @@ containers:
       {{- end }}
       - {name: MIAX_OWNER, value: {{ .root.Values.owner | quote }}}
       - {name: MIAX_AUDIT_PERIOD, value: {{ .root.Values.auditPeriod | quote }}}
+      - {name: MIAX_LEDGER_CAP, value: {{ .root.Values.ledgerCap | quote }}}
       - {name: MIAX_LOG, value: {{ .root.Values.log | quote }}}
       - {name: MIAX_LOG_JSON, value: "true"}
       {{- with .root.Values.genesis }}

@@ -80,6 +80,8 @@ impl State {
             | Event::EffectFailed(_)
             | Event::EffectUndone(_)
             | Event::Enact(_)
+            | Event::KeyRetire(_)
+            | Event::KeyRevoke(_)
             | Event::Flood(_)
             | Event::Recover(_)
             | Event::Lapse(_) => self.archives.substance = index.0 + 1,

@@ -146,7 +146,9 @@ async fn answer(
         Some(Ok(committed)) => Answer::Recorded { size: size_of(&committed).unwrap_or(known) },
         Some(Err(AppendError::Refused(what))) => Answer::Refused(what),
         Some(Err(AppendError::Unrecordable(what))) => Answer::Unrecordable(what),
-        Some(Err(AppendError::Broken(_) | AppendError::Starting | AppendError::Stopped)) | None => Answer::Declined,
+        // Whoever asked finds out in its own name, with its own numbers.
+        Some(Err(AppendError::Broken(_) | AppendError::Full { .. } | AppendError::Starting | AppendError::Stopped))
+        | None => Answer::Declined,
     };
     let _ = answers.send((number, answer)).await;
 }

@@ -9,6 +9,7 @@
 
 mod clock;
 mod observe;
+mod room;
 mod writers;
 
 use std::collections::VecDeque;
@@ -20,8 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::constitution::{Event, KeyEvent, Proposal, State};
-use crate::ledger::{BlockError, BlockParts, Checkpoint, Entry, Head, Writer, boundary_room};
-use crate::trust::sha256;
+use crate::ledger::{BlockError, BlockParts, Budget, Checkpoint, Entry, Head, HotSize, Writer, boundary_room};
 use crate::units::{BlockNumber, Digest, LogIndex, UnixMillis};
 
 use super::block_store::{BlockStore, CreateError};
@@ -31,6 +31,7 @@ use super::handle::{
     AppendError, Committed, Confirmed, Health, Kept, Ledger, SequencerInput, Stats, Submission, View, connect,
 };
 use super::replay::encode;
+use room::class_of;
 
 pub use writers::WriterSource;
 
@@ -42,6 +43,8 @@ pub type Seed = Arc<dyn Fn() -> [u8; 32] + Send + Sync>;
 /// Most bytes of entries before packing that one block is filled with. JSON packs to a quarter or less, so that this stays
 /// below the limit of a block; one that does not is halved.
 const RAW_LIMIT: usize = 192 * 1024;
+/// Bytes that an entry costs a block besides its own: its length and its place in the header.
+const PER_ENTRY: usize = 10;
 /// For how many of our own blocks we remember that we are not alone.
 const RIVAL_MEMORY: u32 = 32;
 /// How long the winner of a race waits at most.
@@ -62,6 +65,9 @@ pub struct Sequencer<S> {
     state: State,
     /// Digest of each block as stored, by number: what a later look at the store is compared with.
     prints: Vec<Digest>,
+    /// What is in the store, and how much may be.
+    hot: HotSize,
+    budget: Budget,
     health: Health,
     /// Whether the last block that we know may be gone: the watch was interrupted since it was seen.
     end_in_doubt: bool,
@@ -89,12 +95,6 @@ enum Created {
     Refused(String),
 }
 
-fn fingerprint(parts: &BlockParts) -> Digest {
-    let BlockParts { header, seal, entries, edge } = parts;
-    let each = [header.as_bytes(), seal.as_bytes(), entries, edge].map(|bytes| sha256(bytes).0);
-    sha256(each.as_flattened())
-}
-
 impl<S: BlockStore> Sequencer<S> {
     /// A sequencer for the log that ends at `head` (usually its genesis), with a handle to it. The blocks of the store must
     /// lead to `promised`.
@@ -106,7 +106,8 @@ impl<S: BlockStore> Sequencer<S> {
         clock: Clock,
     ) -> (Self, Ledger, SequencerInput) {
         let (state, health, confirmed) = (State::default(), Health::Starting, Confirmed::default());
-        let view = View { state, head: head.clone(), health, confirmed };
+        let (hot, budget) = (HotSize::default(), Budget::default());
+        let view = View { state, head: head.clone(), health, confirmed, hot, budget };
         let (view, ledger, input) = connect(view);
         let sequencer = Self {
             store,
@@ -117,6 +118,8 @@ impl<S: BlockStore> Sequencer<S> {
             head,
             state: State::default(),
             prints: Vec::new(),
+            hot,
+            budget,
             health: Health::Starting,
             end_in_doubt: false,
             undisturbed: false,
@@ -230,19 +233,27 @@ impl<S: BlockStore> Sequencer<S> {
             };
             let kept = if outcome.events.is_empty() { Kept::Nowhere } else { Kept::Entry(next) };
             let before = (draft.bytes.len(), next);
-            let pushed = outcome.events.into_iter().try_for_each(|event| {
-                let bytes = encode(&event, now, &name).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
-                size += bytes.len();
-                if let Event::KeyAdd(_) | Event::KeyRetire(_) | Event::KeyRevoke(_) = event {
-                    known.may_begin_with(&bytes).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
-                }
-                draft.push(event, bytes, &mut state, &mut next)
+            let encoded: Result<Vec<Vec<u8>>, _> = outcome.events.iter().map(|e| encode(e, now, &name)).collect();
+            let pushed = encoded.map_err(|e| AppendError::Unrecordable(e.to_string())).and_then(|entries| {
+                let added: usize = entries.iter().map(|e| e.len() + PER_ENTRY).sum();
+                self.find_room(size + added, class_of(&outcome.events))?;
+                size += added;
+                outcome.events.into_iter().zip(entries).try_for_each(|(event, bytes)| {
+                    if let Event::KeyAdd(_) | Event::KeyRetire(_) | Event::KeyRevoke(_) = event {
+                        known.may_begin_with(&bytes).map_err(|e| AppendError::Unrecordable(e.to_string()))?;
+                    }
+                    draft.push(event, bytes, &mut state, &mut next)
+                })
             });
             if let Err(error) = pushed {
-                draft.truncate(before.0);
-                next = before.1;
-                // Rare, so that no copy of State is kept for it: a copy makes every change after it copy what it touches.
-                state = self.state_with(&draft)?;
+                if matches!(error, AppendError::Full { .. }) {
+                    self.stats.full.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    draft.truncate(before.0);
+                    next = before.1;
+                    // Rare, so that no copy of State is kept for it: a copy makes every change after it copy what it touches.
+                    state = self.state_with(&draft)?;
+                }
                 let _ = submission.answer.send(Err(error));
                 continue;
             }
@@ -363,7 +374,7 @@ impl<S: BlockStore> Sequencer<S> {
             self.break_off(what.clone());
             return Err(AppendError::Broken(what));
         }
-        self.prints.push(fingerprint(parts));
+        self.remember(parts);
         let number = BlockNumber(self.head.next_block().0.saturating_sub(1));
         self.unconfirmed.push_back((number, self.end()));
         self.publish();

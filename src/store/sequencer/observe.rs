@@ -10,12 +10,14 @@ use super::super::block_store::{BlockStore, ReadError};
 use super::super::follow::StoreEvent;
 use super::super::handle::{AppendError, Confirmed, Health, View};
 use super::super::replay::replay;
-use super::{Sequencer, fingerprint};
+use super::Sequencer;
+use super::room::fingerprint;
 
 impl<S: BlockStore> Sequencer<S> {
     pub(super) fn publish(&self) {
         let (state, head, health) = (self.state.clone(), self.head.clone(), self.health.clone());
-        let view = View { state, head, health, confirmed: self.confirmed };
+        let (confirmed, hot, budget) = (self.confirmed, self.hot, self.budget);
+        let view = View { state, head, health, confirmed, hot, budget };
         self.view.send_replace(Arc::new(view));
     }
 
@@ -167,7 +169,7 @@ impl<S: BlockStore> Sequencer<S> {
         let folded = self.head.fold(parts).map_err(|e| e.to_string());
         match folded.and_then(|block| replay(&block, &mut self.state).map_err(|e| e.to_string())) {
             Ok(_) => {
-                self.prints.push(fingerprint(parts));
+                self.remember(parts);
                 self.alone_for = 0;
                 self.unconfirmed.clear();
                 self.confirmed = self.end();

@@ -1,0 +1,86 @@
+//! The ledger never takes more room in the cluster than it may.
+
+use miax::constitution::{ArchiveSealEvent, Proposal};
+use miax::ledger::{BlockParts, Budget, EntryClass, Pressure};
+use miax::store::{AppendError, Ledger};
+use miax::trust::sha256;
+use miax::units::UnixSeconds;
+
+use crate::memory::{MemoryStore, Process, facts, recorded, stored};
+
+/// Bytes of all blocks.
+fn stored_bytes(store: &MemoryStore) -> u64 {
+    let size = |p: &BlockParts| p.header.len() + p.seal.len() + p.entries.len() + p.edge.len();
+    store.blocks().iter().map(|(_, parts)| u64::try_from(size(parts)).expect("a size")).sum()
+}
+
+/// The seal of an archive, which makes room: it goes on from the one before.
+fn seal(ledger: &Ledger, to: u64) -> Proposal {
+    let from = ledger.view().state.archived("cold").map_or(0, |a| a.size);
+    let (root, objects, now) = (sha256(&[1]), sha256(&[2]), UnixSeconds::new(1));
+    Proposal::Archived(ArchiveSealEvent { store: "cold".into(), from, to, root, count: 1, objects, now })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ledger_never_grows_beyond_its_cap_and_says_so() {
+    let store = MemoryStore::default();
+    let budget = Budget::new(400 * 1024);
+    let process = Process::start_within(&store, "a", None, budget).await;
+    let ledger = &process.ledger;
+    let (mut acknowledged, mut pressures) = (Vec::new(), Vec::new());
+    let refused = loop {
+        let name = format!("n{}", acknowledged.len());
+        pressures.push(ledger.view().pressure());
+        match ledger.append(stored(&name), facts()).await {
+            Ok(_) => acknowledged.push(name),
+            Err(error) => break error,
+        }
+    };
+    let AppendError::Full { class: EntryClass::Ordinary, used, cap } = refused else { panic!("{refused}") };
+    assert!(used <= cap && cap == budget.cap(), "{used} of {cap}");
+    assert!(refused.to_string().contains("raise the operator's --ledger-cap"), "{refused}");
+    pressures.dedup();
+    assert_eq!(
+        pressures,
+        [Pressure::Low, Pressure::Warn, Pressure::Fold, Pressure::Full],
+        "each step was seen before it was full"
+    );
+    assert_eq!(recorded(&store), acknowledged, "nothing that was acknowledged is lost, nothing else is there");
+
+    // Whatever comes, the cap holds; what makes room is still recorded.
+    let more = futures::future::join_all((0..50).map(|i| ledger.append(stored(&format!("more{i}")), facts()))).await;
+    assert!(more.iter().all(|r| matches!(r, Err(AppendError::Full { .. }))));
+    let size = ledger.view().head.next_index().0;
+    ledger.append(seal(ledger, size), facts()).await.expect("there is room for what makes room");
+    let mut to = size;
+    let full = loop {
+        to += 1;
+        if let Err(error) = ledger.append(seal(ledger, to), facts()).await {
+            break error;
+        }
+    };
+    assert!(matches!(full, AppendError::Full { class: EntryClass::Closing, .. }), "{full}");
+    assert!(stored_bytes(&store) <= budget.cap());
+    assert_eq!(recorded(&store), acknowledged);
+
+    // A process with a larger cap goes on.
+    let again = Process::start_within(&store, "b", None, Budget::new(800 * 1024)).await;
+    again.ledger.append(stored("after"), facts()).await.expect("there is room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_of_many_entries_stays_below_the_cap_too() {
+    let store = MemoryStore::default();
+    let budget = Budget::new(0);
+    let process = Process::start_within(&store, "a", None, budget).await;
+    let ledger = &process.ledger;
+    // Names that hardly pack: what is compared with the budget is what they have before packing.
+    let name =
+        |i: u64| (0..100_u64).map(|j| miax::units::hex(&sha256(&[i, j].map(u64::to_be_bytes).concat()).0)).collect();
+    let names: Vec<String> = (0..60).map(name).collect();
+    let results = futures::future::join_all(names.iter().map(|name| ledger.append(stored(name), facts()))).await;
+    let taken = results.iter().filter(|r| r.is_ok()).count();
+    assert!(taken > 2 && taken < names.len(), "{taken}: {:?}", results.first());
+    assert!(stored_bytes(&store) <= budget.cap(), "{}", stored_bytes(&store));
+    assert_eq!(recorded(&store).len(), taken);
+}
