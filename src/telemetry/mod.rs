@@ -8,12 +8,14 @@ mod forwards;
 mod hot;
 mod logging;
 mod metrics;
+mod numbers;
 mod probes;
 mod witness;
 
 pub use audit::AuditResult;
 pub use forwards::ForwardNumbers;
 pub use logging::init_logging;
-pub use metrics::{LedgerNumbers, Metrics, MetricsError};
+pub use metrics::{Metrics, MetricsError};
+pub use numbers::LedgerNumbers;
 pub use probes::{Readiness, probes};
 pub use witness::{WitnessMetrics, WitnessResult};

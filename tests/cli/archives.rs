@@ -148,6 +148,8 @@ fn a_seal_that_says_something_else_is_found() {
         book.seal_archive(|_| {});
         book.verify(&["dump"]).expect_code(0).expect_out("11 entries");
         book.ledger(&["show", "10"]).expect_code(0).expect_out("the archive cold holds the first 10 entries");
+        let status = book.desk.miax(&["status", "--dump", "dump", "--key", &book.key]).expect_code(0);
+        status.expect_out("archive  cold holds 10 of 11 entries (sealed by entry 10)");
         book.seal_archive(edit);
         let report = book.verify(&["dump", "-o", "json"]).expect_code(1).json();
         let found = &report["findings"][0];

@@ -21,6 +21,7 @@ pub(super) fn facts(overview: &Overview<'_>) -> BTreeMap<String, String> {
         frozen,
         waived,
         owed,
+        archives: _,
     } = overview;
     let mut facts = BTreeMap::from([("charter".to_owned(), charter_line(*charter, *now))]);
     for rule in not_enforced {

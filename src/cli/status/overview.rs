@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::constitution::{
-    DecisionEvent, EffectBeginEvent, Emergency, EnactEvent, Event, InForce, Mode, ObjectRef, Rule, Standing, State,
-    StateAction, Waiver,
+    Archived, DecisionEvent, EffectBeginEvent, Emergency, EnactEvent, Event, InForce, Mode, ObjectRef, Rule, Standing,
+    State, StateAction, Waiver,
 };
 use crate::ledger::Report;
 use crate::store::Recorded;
@@ -70,6 +70,8 @@ pub(super) struct Overview<'a> {
     pub(super) frozen: Vec<Frozen<'a>>,
     pub(super) waived: Vec<&'a Waiver>,
     pub(super) owed: Vec<Due<'a>>,
+    /// What each archive holds, by its last seal.
+    pub(super) archives: Vec<(&'a str, &'a Archived)>,
 }
 
 impl Soundness {
@@ -139,13 +141,26 @@ impl<'a> Overview<'a> {
             frozen: frozen(state, history, now),
             waived: state.waivers(now).collect(),
             owed: owed(state, now),
+            archives: state.archives().collect(),
         }
     }
 
     /// The same as data; the names of its fields are stable.
     pub(super) fn value(&self) -> Value {
-        let Self { now, charter, emergency, not_enforced, ledger, unwitnessed, running, waiting, frozen, waived, owed } =
-            self;
+        let Self {
+            now,
+            charter,
+            emergency,
+            not_enforced,
+            ledger,
+            unwitnessed,
+            running,
+            waiting,
+            frozen,
+            waived,
+            owed,
+            archives,
+        } = self;
         let Soundness { entries, blocks, findings } = ledger;
         json!({
             "at": now,
@@ -165,6 +180,9 @@ impl<'a> Overview<'a> {
             "frozen": frozen.iter().map(Frozen::value).collect::<Vec<_>>(),
             "waived": waived.iter()
                 .map(|w| json!({"rule": w.rule, "target": w.target, "until": w.until, "index": w.index})).collect::<Vec<_>>(),
+            "archives": archives.iter()
+                .map(|(name, a)| json!({"name": name, "entries": a.size, "root": a.root, "index": a.index}))
+                .collect::<Vec<_>>(),
             "obligations": owed.iter().map(Due::value).collect::<Vec<_>>(),
         })
     }

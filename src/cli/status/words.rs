@@ -1,7 +1,7 @@
 //! The status in words: sections for people.
 
 use crate::api::reason::Reason;
-use crate::constitution::{Finding, InForce, Lifetime, Standing, Waiver};
+use crate::constitution::{Archived, Finding, InForce, Lifetime, Standing, Waiver};
 use crate::units::UnixSeconds;
 
 use super::super::output::{Tone, one_line, paint, plain};
@@ -10,8 +10,20 @@ use super::overview::{Due, Frozen, Overview, Soundness, Waiting};
 
 /// The whole status.
 pub(super) fn text(overview: &Overview<'_>) -> String {
-    let Overview { now, charter, emergency, not_enforced, ledger, unwitnessed, running, waiting, frozen, waived, owed } =
-        overview;
+    let Overview {
+        now,
+        charter,
+        emergency,
+        not_enforced,
+        ledger,
+        unwitnessed,
+        running,
+        waiting,
+        frozen,
+        waived,
+        owed,
+        archives,
+    } = overview;
     let mut lines = vec![format!("charter  {}", charter_line(*charter, *now))];
     if let Some(e) = emergency {
         let (by, digest) = (e.ratify_by, e.charter.reference.digest);
@@ -29,6 +41,9 @@ pub(super) fn text(overview: &Overview<'_>) -> String {
     if let Some((index, since)) = unwitnessed {
         let what = format!("UNWITNESSED since {since} (entry {index}): too few witnesses vouch for it");
         lines.push(format!("         {}", paint(&what, Tone::Bad)));
+    }
+    for (name, Archived { size, root: _, index }) in archives {
+        lines.push(format!("archive  {name} holds {size} of {entries} entries (sealed by entry {index})"));
     }
     let running = running.iter().map(|(_, begin, index)| one_line(&format!("entry {index}: {}", begin.summary)));
     section(&mut lines, "running", running.collect());
