@@ -1,7 +1,7 @@
 # One target for each job of CI; `make ci` is all of them.
 CARGO ?= cargo
 
-.PHONY: demo test e2e fmt clippy pure deny advisories generate tamper bench image ci
+.PHONY: demo test e2e fmt clippy pure cloud deny advisories generate tamper bench image ci
 
 demo: ## The whole loop on a real API server.
 	$(CARGO) build --workspace --bins
@@ -27,6 +27,10 @@ clippy:
 pure: ## Ranks 0 to 3 and the offline CLI without any client, and their tests.
 	$(CARGO) clippy --package miax --no-default-features --all-targets --locked -- -D warnings
 
+cloud: ## Archives in buckets, against a server of the test.
+	$(CARGO) clippy --package miax --features cloud --lib --bins --test archive --locked -- -D warnings
+	$(CARGO) test --package miax --features cloud --test archive
+
 deny: ## Licences, sources and bans of the crates.
 	$(CARGO) deny --locked check bans licenses sources
 
@@ -42,4 +46,4 @@ tamper: ## Ten thousand random changes of blocks, proofs and an archive: none ma
 bench: ## Speed, beside its targets.
 	$(CARGO) bench --package miax --bench targets
 
-ci: fmt clippy pure test e2e deny
+ci: fmt clippy pure cloud test e2e deny

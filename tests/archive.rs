@@ -3,6 +3,9 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
+#[cfg(feature = "cloud")]
+#[path = "archive/cloud.rs"]
+mod cloud;
 #[expect(dead_code, reason = "shared with the tests of the ledger")]
 #[path = "ledger/log.rs"]
 mod log;
@@ -226,4 +229,27 @@ fn a_seal_is_recorded_once_and_goes_on_from_the_last() {
     let wrong = Event::ArchiveSeal(seal("cold", 1, 4));
     let error = state.apply(state.next_index(), &wrong).expect_err("out of order");
     assert!(matches!(error, StateError::ArchiveOrder { .. }), "{error}");
+}
+
+#[cfg(feature = "cloud")]
+#[tokio::test]
+async fn buckets_are_archives_too() {
+    for url in ["s3://miax/prod/eu", "gs://miax/prod/eu"] {
+        let bucket = cloud::Bucket::start();
+        let place: miax::store::ArchivePlace = format!("cold={url}").parse().expect("a place");
+        let open = || ArchiveRun::new(place.open(&bucket.environment()).expect("it opens"));
+        let seal = grow(&mut open(), 3, None).await.expect(url);
+        let more = grow(&mut open(), 5, Some(archived(&seal))).await.expect(url);
+        assert_eq!((seal.from, seal.to, more.from, more.to), (0, 255, 255, 356), "{url}");
+        let there = bucket.objects();
+        let inside = FaultyStore::default();
+        for (name, bytes) in &there {
+            let name = name.strip_prefix("prod/eu/").expect("below the prefix");
+            inside.store(&format!("miax/prod/{name}"), bytes).await;
+        }
+        check_sealed(url, &inside, &more).await;
+        // Again: the bucket refuses to create what is there, and what is there is right.
+        let again = grow(&mut open(), 5, Some(archived(&seal))).await.expect(url);
+        assert_eq!((again.objects, bucket.objects() == there), (more.objects, true), "{url}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Opens the archives that the command line names, and starts to keep them.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,10 @@ pub(super) struct Archives {
 impl Archives {
     /// Opens all of them; the operator does not start while one is not there.
     pub(super) fn open(places: &[ArchivePlace], patience: u64) -> Result<Self, ArchivePlaceError> {
-        let stores = places.iter().map(ArchivePlace::open).collect::<Result<_, _>>()?;
+        // Credentials of buckets: never on the command line, where everybody on the node can read them.
+        let text = |(key, value): (OsString, OsString)| Some((key.into_string().ok()?, value.into_string().ok()?));
+        let environment: Vec<(String, String)> = std::env::vars_os().filter_map(text).collect();
+        let stores = places.iter().map(|place| place.open(&environment)).collect::<Result<_, _>>()?;
         Ok(Self { stores, patience: Duration::from_secs(patience) })
     }
 

@@ -106,7 +106,8 @@ pub struct Controller {
     /// Options of both roles.
     #[command(flatten)]
     pub common: Common,
-    /// An archive of the ledger, as NAME=file:///DIRECTORY; the directory must be there. May be given several times.
+    /// An archive of the ledger: NAME=file:///DIRECTORY, which must be there, NAME=s3://BUCKET/PREFIX or NAME=gs://BUCKET/PREFIX
+    /// with credentials from the environment. May be given several times.
     #[arg(long = "archive", env = "MIAX_ARCHIVES", value_delimiter = ',')]
     pub archives: Vec<ArchivePlace>,
     /// Seconds that entries wait at most before they are archived, when they do not fill a bundle of 256.

@@ -169,6 +169,16 @@ fn the_controller_alone_gets_the_archives() {
         let claim = pod["volumes"][1]["persistentVolumeClaim"]["claimName"].as_str();
         assert_eq!(claim, is_controller.then_some("two"));
     }
+    let set = "controller.archives[0].name=far,controller.archives[0].url=s3://bucket/eu,controller.archiveSecret=keys";
+    for deployment in rendered(&["--set", set]).into_iter().filter(|o| o["kind"] == "Deployment") {
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let is_controller = container["args"][0] == "controller";
+        let variables = container["env"].as_array().expect("variables");
+        let told = variables.iter().find(|v| v["name"] == "MIAX_ARCHIVES").map(|v| v["value"].clone());
+        assert_eq!(told, is_controller.then(|| "far=s3://bucket/eu".into()));
+        let secret = container.pointer("/envFrom/0/secretRef/name").and_then(Value::as_str);
+        assert_eq!((secret, container["volumeMounts"].is_null()), (is_controller.then_some("keys"), true));
+    }
 }
 
 #[test]
@@ -189,6 +199,11 @@ fn wrong_values_are_refused() {
     check(&["--set", "webhook.clientCa.configMap=a,webhook.clientCa.secret=b"], "not both");
     check(&["--set", "controller.archives[0].name=A,controller.archives[0].claim=a"], "name");
     check(&["--set", "controller.archives[0].name=a"], "claim");
+    check(&["--set", "controller.archives[0].name=a,controller.archives[0].url=ftp://x"], "url");
+    check(
+        &["--set", "controller.archives[0].name=a,controller.archives[0].claim=a,controller.archives[0].url=s3://x"],
+        "oneOf",
+    );
     check(&["--set", "webhook.clientCa.name=a"], "says nothing without");
     check(&["--set", "witnesses.members={https://w1.example}"], "members");
     check(&["--set", "witnesses.mode=always"], "mode");

@@ -50,8 +50,15 @@ seat-{{ lower . }}
 {{- define "miax.archives" -}}
 {{- if eq .role "controller" -}}
 {{- range $i, $archive := .root.Values.controller.archives -}}
-{{- if $i -}},{{- end -}}{{ $archive.name }}=file:///var/lib/miax/archives/{{ $archive.name }}
+{{- if $i -}},{{- end -}}{{ $archive.name }}={{ with $archive.url }}{{ . }}{{ else }}file:///var/lib/miax/archives/{{ $archive.name }}{{ end }}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Those of them that are volumes, as a list. */}}
+{{- define "miax.archiveVolumes" -}}
+{{- if eq .role "controller" -}}
+{{- range .root.Values.controller.archives }}{{ if .claim }}{{ .name }} {{ end }}{{ end -}}
 {{- end -}}
 {{- end -}}
 
@@ -64,7 +71,7 @@ securityContext:
   runAsNonRoot: true
   runAsUser: 65532
   runAsGroup: 65532
-  {{- if include "miax.archives" . }}
+  {{- if include "miax.archiveVolumes" . }}
   fsGroup: 65532
   {{- end }}
   seccompProfile: {type: RuntimeDefault}
@@ -118,6 +125,9 @@ containers:
       {{- if include "miax.salts" . }}
       - {name: MIAX_SALTS, value: /var/lib/miax/salts}
       {{- end }}
+    {{- if and (eq .role "controller") .root.Values.controller.archiveSecret }}
+    envFrom: [{secretRef: {name: {{ .root.Values.controller.archiveSecret | quote }}}}]
+    {{- end }}
     ports:
       - {name: probes, containerPort: 8080}
       {{- if eq .role "webhook" }}
@@ -132,7 +142,7 @@ containers:
       allowPrivilegeEscalation: false
       readOnlyRootFilesystem: true
       capabilities: {drop: [ALL]}
-    {{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) (include "miax.archives" .) }}
+    {{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) (include "miax.archiveVolumes" .) }}
     volumeMounts:
       {{- if include "miax.clientCa" . }}
       - {name: client-ca, mountPath: /etc/miax/client-ca, readOnly: true}
@@ -143,13 +153,15 @@ containers:
       {{- if include "miax.salts" . }}
       - {name: salts, mountPath: /var/lib/miax/salts}
       {{- end }}
-      {{- if include "miax.archives" . }}
+      {{- if include "miax.archiveVolumes" . }}
       {{- range .root.Values.controller.archives }}
+      {{- if .claim }}
       - {name: archive-{{ .name }}, mountPath: /var/lib/miax/archives/{{ .name }}}
       {{- end }}
       {{- end }}
+      {{- end }}
     {{- end }}
-{{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) (include "miax.archives" .) }}
+{{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) (include "miax.archiveVolumes" .) }}
 volumes:
   {{- if include "miax.clientCa" . }}
   {{- with .root.Values.webhook.clientCa.configMap }}
@@ -165,9 +177,11 @@ volumes:
   {{- with include "miax.salts" . }}
   - {name: salts, persistentVolumeClaim: {claimName: {{ . | quote }}}}
   {{- end }}
-  {{- if include "miax.archives" . }}
+  {{- if include "miax.archiveVolumes" . }}
   {{- range .root.Values.controller.archives }}
+  {{- if .claim }}
   - {name: archive-{{ .name }}, persistentVolumeClaim: {claimName: {{ .claim | quote }}}}
+  {{- end }}
   {{- end }}
   {{- end }}
 {{- end }}

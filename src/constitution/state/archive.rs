@@ -80,6 +80,7 @@ impl State {
             | Event::EffectFailed(_)
             | Event::EffectUndone(_)
             | Event::Enact(_)
+            | Event::EpochOpen(_)
             | Event::KeyRetire(_)
             | Event::KeyRevoke(_)
             | Event::Flood(_)
