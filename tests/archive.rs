@@ -160,7 +160,13 @@ async fn an_archive_that_knows_more_than_the_ledger_stops() {
     let seal = grow(&mut archive(&objects), 5, None).await.expect("grows");
     let error = grow(&mut archive(&objects), 3, None).await.expect_err("the ledger was set back");
     assert_eq!(error.trouble(), ArchiveTrouble::Ahead);
+    assert!(matches!(&error, ArchiveError::Contradicts { note, .. } if note.contains("\n356\n")), "{error:?}");
     assert!(error.to_string().contains("it holds 356 entries, the ledger only 255"), "{error}");
+    // What no key of the log signed contradicts nothing: whoever owns the archive could write it.
+    let strange = FaultyStore::default();
+    strange.store("miax/prod/checkpoint", b"miax.dev/ecm/test/0\n999\nAAAA\n\n").await;
+    let error = grow(&mut archive(&strange), 3, None).await.expect_err("it does not open");
+    assert!(matches!(error, ArchiveError::Ahead(_)), "{error:?}");
     // The seal says more than the archive has: it was cut.
     let cut = FaultyStore::default();
     let error = grow(&mut archive(&cut), 5, Some(archived(&seal))).await.expect_err("the archive is gone");

@@ -24,6 +24,8 @@ mod ledger;
 mod packs;
 #[path = "cli/payloads.rs"]
 mod payloads;
+#[path = "cli/pruned.rs"]
+mod pruned;
 #[path = "cli/reading.rs"]
 mod reading;
 #[path = "cli/replay.rs"]

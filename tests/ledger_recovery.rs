@@ -120,7 +120,7 @@ impl Replica {
     }
 
     async fn ends(&self, blocks: Vec<BlockParts>) -> Health {
-        self.sees(StoreEvent::Audited(Arc::new(blocks))).await;
+        self.sees(StoreEvent::Audited(BlockNumber(0), Arc::new(blocks))).await;
         // What the replica saw before comes before what it is asked.
         let _ = self.append("after").await;
         self.ledger.view().health.clone()

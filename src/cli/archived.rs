@@ -101,7 +101,7 @@ impl Archived {
                 Err(error) => (name.to_string(), Err(error.to_string())),
             }));
         }
-        Dump { blocks, claims, archived: Some(self), live: false }
+        Dump { blocks, snapshots: BTreeMap::new(), claims, archived: Some(self), live: false }
     }
 
     /// Of each bundle the object that holds most of its blocks, in the order of the log.

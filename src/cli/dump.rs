@@ -10,9 +10,12 @@ use serde::Deserialize;
 
 use crate::api::names::CHECKPOINT_CONFIG_MAP;
 use crate::ledger::{BlockParts, Lineage, parse_block_name};
+use crate::store::parse_snapshot_name;
+use crate::units::BlockNumber;
 
 use super::archived::Archived;
 use super::output::{Failure, failure};
+use super::pruned::Parts;
 
 /// Largest file that is read at once; kubectl's output of a full ledger stays below.
 const MAX_FILE: u64 = 1 << 30;
@@ -34,6 +37,8 @@ pub(super) struct Claims {
     pub(super) checkpoint: String,
     /// The newest checkpoint that a quorum of the cluster's witnesses cosigned; empty when none is known.
     pub(super) witnessed: String,
+    /// The block at which a pruned ledger begins.
+    pub(super) snapshot: Option<BlockNumber>,
 }
 
 /// A ledger, read but not verified.
@@ -41,6 +46,8 @@ pub(super) struct Claims {
 pub(super) struct Dump {
     /// Blocks by name, in the order of the log, each with what is wrong when it cannot be read.
     pub(super) blocks: Vec<(String, Result<BlockParts, String>)>,
+    /// Snapshots by epoch and block: where a ledger can begin that was pruned.
+    pub(super) snapshots: BTreeMap<(u16, BlockNumber), Parts>,
     /// What the dump says about itself.
     pub(super) claims: Option<Claims>,
     /// The archive that it was read from, to be compared with its blocks.
@@ -157,7 +164,13 @@ impl Dump {
             let text = |key: &str| text(key).unwrap_or_default();
             let (origin, key) = (text("origin"), text("key"));
             let (checkpoint, witnessed) = (text("checkpoint"), text("witnessed"));
-            self.claims = Some(Claims { origin, key, checkpoint, witnessed });
+            let snapshot = text("snapshot").parse().ok().map(BlockNumber);
+            self.claims = Some(Claims { origin, key, checkpoint, witnessed, snapshot });
+        }
+        if let Some((epoch, block, part)) = parse_snapshot_name(&name) {
+            // What cannot be decoded is a part that is damaged.
+            let packed = binary_data.get("packed").and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
+            self.snapshots.entry((epoch, block)).or_default().insert(part, packed);
         }
         if parse_block_name(&name).is_none() {
             return;

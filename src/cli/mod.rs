@@ -19,6 +19,7 @@ mod meaning;
 mod online;
 mod output;
 mod place;
+mod pruned;
 mod replay;
 mod show;
 mod sign;

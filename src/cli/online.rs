@@ -1,14 +1,17 @@
 //! A client of a cluster, with the user's own kubeconfig, and the reading of its ledger.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use crate::store::{Anchor, ConfigMapStore, ReadError, read_anchor};
+use crate::store::{Anchor, ConfigMapStore, HotStore as _, ReadError, parse_snapshot_name, read_anchor};
+use crate::units::BlockNumber;
 
 use super::dump::{Claims, Dump};
 use super::output::{Failure, failure, tell};
+use super::pruned::Parts;
 
 /// Which cluster.
 #[derive(Debug, Default, clap::Args)]
@@ -32,13 +35,15 @@ impl Cluster {
                 )
             };
             let anchor = read_anchor(client.clone()).await.map_err(wrong)?;
-            let blocks = ConfigMapStore::new(client).list().await.map_err(wrong)?;
+            let store = ConfigMapStore::new(client);
+            let snapshots = read_snapshots(&store).await.map_err(wrong)?;
+            let blocks = store.list().await.map_err(wrong)?;
             let claims = anchor.map(|anchor| {
-                let Anchor { origin, key, checkpoint, witnessed, contradiction: _ } = anchor;
-                Claims { origin, key, checkpoint, witnessed }
+                let Anchor { origin, key, checkpoint, witnessed, contradiction: _, snapshot } = anchor;
+                Claims { origin, key, checkpoint, witnessed, snapshot }
             });
             let blocks = blocks.into_iter().map(|(name, parts)| (name, parts.map_err(|e| e.to_string()))).collect();
-            Ok(Dump { blocks, claims, archived: None, live: true })
+            Ok(Dump { blocks, snapshots, claims, archived: None, live: true })
         })
     }
 
@@ -86,4 +91,17 @@ impl Cluster {
         }
         Client::try_from(config).map_err(|e| wrong(&e))
     }
+}
+
+/// Every snapshot that the cluster holds. One that is removed meanwhile is only incomplete.
+async fn read_snapshots(store: &ConfigMapStore) -> Result<BTreeMap<(u16, BlockNumber), Parts>, ReadError> {
+    let mut snapshots: BTreeMap<_, Parts> = BTreeMap::new();
+    for name in store.names().await? {
+        if let Some((epoch, block, part)) = parse_snapshot_name(&name)
+            && let Some(packed) = store.read_part(&name).await?
+        {
+            snapshots.entry((epoch, block)).or_default().insert(part, packed);
+        }
+    }
+    Ok(snapshots)
 }

@@ -16,6 +16,7 @@ use super::clock::now;
 use super::dump::{Claims, Dump};
 use super::files::read_text;
 use super::output::{Failure, Format, failure, tell};
+use super::pruned::Began;
 use super::walk::{verify, walk};
 use super::witnessed::Witnesses;
 
@@ -25,6 +26,9 @@ pub(super) struct Source {
     /// Read this dump instead of the cluster.
     #[arg(long)]
     dump: Option<PathBuf>,
+    /// An archive that holds what has left the cluster: what was before the first block is read from there.
+    #[arg(long, value_name = "DIR")]
+    archive: Option<PathBuf>,
     #[cfg(feature = "client")]
     #[command(flatten)]
     cluster: super::online::Cluster,
@@ -67,6 +71,8 @@ pub(super) struct Verified {
     pub(super) published: Option<Published>,
     /// The keys that the log ever had, with what each vouches for.
     pub(super) keys: LogKeys,
+    /// Where it begins, when what was before has left the cluster.
+    pub(super) began: Option<Began>,
 }
 
 /// A checkpoint as it was published, with what its signature vouches for.
@@ -99,10 +105,10 @@ impl Verified {
     }
 
     /// The tree over all entries, to make proofs from.
-    pub(super) fn tree(&self) -> HashTree {
+    pub(super) fn tree(&self) -> Result<HashTree, Failure> {
         let mut tree = HashTree::default();
-        self.blocks.iter().flat_map(Block::entries).for_each(|entry| tree.append(leaf_hash(entry)));
-        tree
+        self.all_blocks()?.iter().flat_map(Block::entries).for_each(|entry| tree.append(leaf_hash(entry)));
+        Ok(tree)
     }
 
     /// The checkpoint that proofs stand on: the one that the user brings, else that of the dump.
@@ -147,11 +153,6 @@ impl Source {
         self.whole().map(|(ledger, state)| (ledger.trust.origin, state))
     }
 
-    /// The entries of a ledger that is whole, with the origin of the log.
-    pub(super) fn entries(&self) -> Result<(String, Vec<Recorded>), Failure> {
-        self.whole().map(|(ledger, _)| (ledger.trust.origin, ledger.entries))
-    }
-
     /// A ledger that is whole: what is proven or handed on must not stand on a doubt.
     pub(super) fn whole(&self) -> Result<(Verified, State), Failure> {
         self.whole_with_head().map(|(ledger, state, _)| (ledger, state))
@@ -171,6 +172,7 @@ impl Source {
     pub(super) fn of_dump(path: PathBuf, key: Option<String>) -> Self {
         Self {
             dump: Some(path),
+            archive: None,
             #[cfg(feature = "client")]
             cluster: super::online::Cluster::default(),
             trust: Trust {
@@ -195,10 +197,14 @@ impl Source {
 
     /// What is read, not verified.
     pub(super) fn dump(&self) -> Result<Dump, Failure> {
-        match &self.dump {
-            Some(path) => Dump::read(path),
-            None => self.read_cluster(),
+        let mut dump = match &self.dump {
+            Some(path) => Dump::read(path)?,
+            None => self.read_cluster()?,
+        };
+        if let Some(archive) = &self.archive {
+            dump.complete(Dump::read(archive)?);
         }
+        Ok(dump)
     }
 
     #[cfg(feature = "client")]
@@ -279,6 +285,15 @@ impl Trust {
     #[cfg(feature = "client")]
     pub(super) fn of(&self, dump: &Dump) -> Result<LogTrust, Failure> {
         self.log_of(&dump.claims.clone().unwrap_or_default())
+    }
+
+    /// The keys by which checkpoints of a log are believed whose first entries are not here: those that the user names, else the
+    /// one by which the dump says that it is known.
+    pub(super) fn believed(&self, log: &LogTrust) -> Result<LogKeys, Failure> {
+        match self.keys.is_empty() {
+            true => Ok(LogKeys::new(&log.origin, log.key.clone())),
+            false => self.named(),
+        }
     }
 
     /// The keys of the log, which the user must name: a proof cannot vouch for itself, nor say for which sizes a key vouches.

@@ -5,12 +5,13 @@ use crate::constitution::{Event, State};
 use crate::ledger::{
     AuditState, BlockParts, Check, Finding, FindingClass, Head, LogKeys, LogTrust, Scope, Verifier, parse_block_name,
 };
-use crate::store::{ReplayError, read_entries, replay};
+use crate::store::{ReplayError, Snapshot, read_entries, replay};
 use crate::trust::sha256;
 
 use super::archived::{Vouched, check_seals, tiles_of};
 use super::dump::Dump;
 use super::output::Failure;
+use super::pruned::{Began, snapshot_of};
 use super::source::{Resolved, Trust, Verified};
 use super::{embedded, witnessed};
 
@@ -34,10 +35,17 @@ pub(super) fn verify(dump: Dump, trust: &Trust) -> Result<(Verified, State), Fai
 pub(super) fn walk(dump: Dump, trust: &Trust, earlier: Option<&Earlier>) -> Result<(Verified, State, Head), Failure> {
     let claims = dump.claims.clone().unwrap_or_default();
     let log = trust.log_of(&claims)?.in_epoch(dump.lineage().epoch());
+    let snapshot = snapshot_of(&dump, &log);
+    if snapshot.is_some() {
+        // What a snapshot says of the log's keys is worth as much as a checkpoint over what follows it, signed by keys that are
+        // believed beforehand.
+        let keys = trust.believed(&log)?;
+        return walk_with(&dump, trust, earlier, (&log, &keys), snapshot);
+    }
     let mut keys = LogKeys::new(&log.origin, log.key.clone());
     // A key that followed the first is known by the log alone: then the checkpoints are opened with what it says.
     if trust.resolve(&claims, &keys).is_ok_and(|resolved| resolved.wrong.is_none()) {
-        let walked = walk_with(&dump, trust, earlier, (&log, &keys))?;
+        let walked = walk_with(&dump, trust, earlier, (&log, &keys), None)?;
         if !walked.2.log_keys().is_rotated() {
             return Ok(walked);
         }
@@ -50,17 +58,18 @@ pub(super) fn walk(dump: Dump, trust: &Trust, earlier: Option<&Earlier>) -> Resu
         let _ = parts.map(|parts| head.fold(parts)).take_while(Result::is_ok).count();
         keys = head.log_keys().clone();
     }
-    walk_with(&dump, trust, earlier, (&log, &keys))
+    walk_with(&dump, trust, earlier, (&log, &keys), None)
 }
 
-/// Walks with keys of the log that are known beforehand: checkpoints are opened with them.
+/// Walks with keys of the log that are known beforehand: checkpoints are opened with them. A pruned ledger begins at its snapshot.
 fn walk_with(
     dump: &Dump,
     trust: &Trust,
     earlier: Option<&Earlier>,
     (log, keys): (&LogTrust, &LogKeys),
+    snapshot: Option<Result<Snapshot, Finding>>,
 ) -> Result<(Verified, State, Head), Failure> {
-    let Dump { blocks, claims, archived, live } = dump;
+    let Dump { blocks, snapshots: _, claims, archived, live } = dump;
     let claims = claims.clone().unwrap_or_default();
     let quorum = trust.quorum()?;
     let Resolved { mut checkpoints, published, wrong } = trust.resolve(&claims, keys)?;
@@ -68,8 +77,17 @@ fn walk_with(
     let vouched = archived.as_ref().map(|a| a.vouched(keys)).unwrap_or_default();
     let Vouched { checkpoints: kept, size: archived_size, wrong: wrong_in_archive } = vouched;
     checkpoints.extend(kept);
-    let mut begin = Head::genesis(trust.clone());
-    let mut replaced = None;
+    let (mut begin, mut state) = (Head::genesis(trust.clone()), State::default());
+    let (mut began, unreadable) = match snapshot.transpose() {
+        Ok(Some(snapshot)) => {
+            let began = Began::at(&snapshot);
+            (begin, state) = (snapshot.head, snapshot.state);
+            (Some(began), None)
+        }
+        Ok(None) => (None, None),
+        Err(finding) => (None, Some(finding)),
+    };
+    let (mut replaced, mut goes_on) = (None, false);
     if let Some(Earlier { text, place, go_on }) = earlier {
         let useless = |e: &dyn std::fmt::Display| {
             Failure::new(format!("{place}: {e}"))
@@ -77,15 +95,17 @@ fn walk_with(
         };
         let state = AuditState::parse(text, &trust.origin).map_err(|e| useless(&e))?;
         checkpoints.push((state.checkpoint(), format!("the last audit, in {place},")));
-        if *go_on {
+        // What it has seen last may have left the cluster since.
+        if *go_on && began.as_ref().is_none_or(|began| state.blocks() > began.block) {
             begin = state.resume(trust.clone()).map_err(|e| useless(&e))?;
             replaced = last_replaced(blocks, &state);
+            (began, goes_on) = (None, true);
         }
     }
     let (resumed, lineage) = (begin.next_block(), dump.lineage());
     let archived = archived.as_ref().filter(|_| resumed.0 == 0);
     let mut verifier = Verifier::resume(begin, checkpoints);
-    let (mut state, mut entries) = (State::default(), Vec::new());
+    let mut entries = Vec::new();
     let (mut right, mut stored) = (Vec::new(), Vec::new());
     let mut senseless = None;
     for (name, parts) in blocks {
@@ -102,7 +122,7 @@ fn walk_with(
         };
         if let (Some(block), None) = (verifier.block(name, parts), &senseless) {
             // Where the beginning was not read, nothing can be said about what fits to it.
-            let read = if resumed.0 == 0 { replay(&block, &mut state) } else { read_entries(&block) };
+            let read = if goes_on { read_entries(&block) } else { replay(&block, &mut state) };
             match read {
                 Ok(recorded) => {
                     entries.extend(recorded);
@@ -125,7 +145,10 @@ fn walk_with(
     let head = verifier.head().clone();
     let keys = head.log_keys().clone();
     let mut report = verifier.finish();
+    report.findings.extend(unreadable);
     report.findings.extend(senseless);
+    let unmeant = began.as_mut().and_then(|began| began.find_meaning(&entries, &report, trust.epoch));
+    report.findings.extend(unmeant);
     report.checkpoints += usize::from(wrong.is_some());
     report.findings.extend(replaced);
     report.findings.extend(wrong);
@@ -147,7 +170,9 @@ fn walk_with(
     let kinds = entries.iter().map(|r| r.event.kind()).collect();
     let (epoch, witnesses, archived) = (trust.epoch, quorum.is_some(), archived.is_some());
     let scope = Scope { epoch, witnesses, archived, copies: 0, documents, kinds };
-    Ok((Verified { report, scope, trust, entries, claims, blocks: right, parts: stored, published, keys }, state, head))
+    let ledger =
+        Verified { report, scope, trust, entries, claims, blocks: right, parts: stored, published, keys, began };
+    Ok((ledger, state, head))
 }
 
 /// Whether the last block that an earlier audit saw is another one now, or gone.

@@ -20,7 +20,7 @@ use super::decision::{Advice, Finding, SeatView, Verdict};
 use super::facts::TargetFact;
 use super::request::Operation;
 
-pub use archive::ArchiveSealEvent;
+pub use archive::{ArchiveSealEvent, PruneEvent};
 pub use effect::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent, LapseEvent};
 pub use epoch::EpochOpenEvent;
 pub use flood::{FloodEvent, FloodSource};
@@ -69,6 +69,8 @@ pub enum Event {
     Unwitnessed(UnwitnessedEvent),
     /// An archive holds the ledger up to here.
     ArchiveSeal(ArchiveSealEvent),
+    /// The oldest blocks leave the cluster.
+    Prune(PruneEvent),
 }
 
 /// Which object an event is about.
@@ -267,6 +269,7 @@ impl Event {
             Self::KeyRetire(_) => "key.retire",
             Self::KeyRevoke(_) => "key.revoke",
             Self::ArchiveSeal(_) => "archive.seal",
+            Self::Prune(_) => "prune",
         }
     }
 
@@ -285,6 +288,7 @@ impl Event {
             Self::Recover(e) => Some(e.now),
             Self::EpochOpen(e) => Some(e.now),
             Self::ArchiveSeal(e) => Some(e.now),
+            Self::Prune(e) => Some(e.now),
             Self::Stored(_)
             | Self::Document(_)
             | Self::Adopt(_)
@@ -317,6 +321,7 @@ impl Event {
             Self::Recover(e) => serde_json::to_value(e),
             Self::EpochOpen(e) => serde_json::to_value(e),
             Self::ArchiveSeal(e) => serde_json::to_value(e),
+            Self::Prune(e) => serde_json::to_value(e),
             Self::KeyAdd(e) | Self::KeyRetire(e) | Self::KeyRevoke(e) => Ok(Value::Object(e.fields.clone())),
         };
         match value {
@@ -349,6 +354,7 @@ impl Event {
             "recover" => serde_json::from_value(value).map(Self::Recover),
             "epoch.open" => serde_json::from_value(value).map(Self::EpochOpen),
             "archive.seal" => serde_json::from_value(value).map(Self::ArchiveSeal),
+            "prune" => serde_json::from_value(value).map(Self::Prune),
             "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),
             "key.retire" => serde_json::from_value(value).map(|fields| Self::KeyRetire(KeyEvent { fields })),
             "key.revoke" => serde_json::from_value(value).map(|fields| Self::KeyRevoke(KeyEvent { fields })),

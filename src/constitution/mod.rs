@@ -33,8 +33,7 @@ pub use document::{Document, DocumentError};
 pub use event::{
     AdoptEvent, ArchiveSealEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent,
     EffectUndoneEvent, EnactEvent, EpochOpenEvent, Event, EventError, FloodEvent, FloodSource, KeyEvent, LapseEvent,
-    ObjectRef,
-    PolicySetEvent, RecoverEvent, SignerRef, StoredEvent, UnwitnessedEvent,
+    ObjectRef, PolicySetEvent, PruneEvent, RecoverEvent, SignerRef, StoredEvent, UnwitnessedEvent,
 };
 pub use facts::{Facts, TargetFact, TargetState};
 pub use gate::{GateRequest, gate};
@@ -45,5 +44,6 @@ pub use proposal::{Effect, EffectPlan, LogKeyStep, Outcome, Proposal, Reply, del
 pub use record::executor;
 pub use request::{Operation, Request, authority};
 pub use state::{
-    Archived, CommandState, Emergency, InForce, Lifetime, Obligation, Owed, Standing, State, StateError, Waiver,
+    Archived, CommandState, Emergency, InForce, Lifetime, Obligation, Owed, Pruned, Standing, State, StateError,
+    StateFormError, Waiver,
 };

@@ -11,7 +11,7 @@ use super::action::{Target, WorkloadAction};
 use super::decision::Decision;
 use super::event::{
     ArchiveSealEvent, EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, FloodEvent, KeyEvent, PolicySetEvent,
-    RecoverEvent, StoredEvent, UnwitnessedEvent,
+    PruneEvent, RecoverEvent, StoredEvent, UnwitnessedEvent,
 };
 use super::facts::Facts;
 use super::gate::{GateRequest, gate};
@@ -49,6 +49,8 @@ pub enum Proposal {
     LogKey(LogKeyStep, KeyEvent),
     /// Record that an archive holds more of the ledger. Nothing happens when it does not go on from what it held.
     Archived(ArchiveSealEvent),
+    /// Record that the oldest blocks may leave the cluster. Nothing happens when that is recorded, or too few archives hold them.
+    Prune(PruneEvent),
     /// Record how an action ended. Refused when it did not begin or has ended already.
     End(Effect),
 }
@@ -159,6 +161,7 @@ pub fn deliberate(proposal: &Proposal, state: &State, facts: &Facts) -> Outcome 
             Outcome { events: vec![event(key.clone())], reply: Reply::Done }
         }
         Proposal::Archived(event) => state.seal_archive(event),
+        Proposal::Prune(event) => state.observe_prune(event),
         Proposal::End(effect) => state.end_effect(effect),
     }
 }

@@ -1,22 +1,29 @@
 //! Archives: the leader lets each of them grow to the newest checkpoint, and records the seal. An archive that does not answer
-//! holds nothing up but itself: what it lacks stays in the cluster until it has it.
+//! holds nothing up but itself: what it lacks stays in the cluster until it has it. One that holds what a key of the log signed and
+//! this ledger is not breaks the ledger off: it was set back, or is another one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::constitution::{Archived, Proposal, TargetFact};
 use crate::ledger::{ArchiveTrouble, MAX_BLOCK_ENTRIES, SignedCheckpoint};
-use crate::store::{ArchiveError, ArchiveRun, ArchiveStore, BlockStore, Growing, Health, View, read_anchor};
+use crate::store::{
+    ArchiveError, ArchiveRun, ArchiveStore, BlockStore, Growing, Health, StoreEvent, View, read_anchor,
+};
 
 use super::Context;
+use super::anchor::change_anchor;
 
 /// How often the archives are compared with the ledger.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Pause after a failure; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// For how long an archive that holds more may only mean that this replica is behind.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How the archives are kept.
 pub struct Archiver<S> {
@@ -28,6 +35,8 @@ pub struct Archiver<S> {
     pub archives: Vec<ArchiveStore>,
     /// How long entries wait for an archive at most, when they do not fill a bundle.
     pub patience: Duration,
+    /// Where the ledger is broken off when an archive shows that it cannot be the whole one.
+    pub alarms: mpsc::Sender<StoreEvent>,
 }
 
 /// Why an archive was not sealed.
@@ -38,22 +47,29 @@ enum RoundError {
     #[error(transparent)]
     Append(#[from] crate::store::AppendError),
     #[error("the checkpoint in the cluster does not open: {0}")]
-    Checkpoint(#[from] crate::ledger::CheckpointError),
+    Checkpoint(#[from] crate::ledger::VouchError),
     #[error(transparent)]
     Read(#[from] crate::store::ReadError),
 }
 
 /// Keeps every archive, for ever; each on its own, so that a slow one holds no other up.
 pub async fn keep_archives<S: BlockStore + Clone>(archiver: Archiver<S>) {
-    let Archiver { context, blocks, archives, patience } = archiver;
+    let Archiver { context, blocks, archives, patience, alarms } = archiver;
     let all = archives.into_iter().map(|store| {
         let run = ArchiveRun::new(store);
-        keep(context.clone(), blocks.clone(), run, patience)
+        keep(context.clone(), blocks.clone(), run, patience, alarms.clone())
     });
     futures::future::join_all(all).await;
 }
 
-async fn keep<S: BlockStore>(context: Arc<Context>, blocks: S, mut run: ArchiveRun, patience: Duration) {
+async fn keep<S: BlockStore>(
+    context: Arc<Context>,
+    blocks: S,
+    mut run: ArchiveRun,
+    patience: Duration,
+    alarms: mpsc::Sender<StoreEvent>,
+) {
+    let mut contradicted: Option<Instant> = None;
     let name = run.store().name().to_owned();
     let mut pause = FIRST_PAUSE;
     // Since when the archive lacks an entry that is worth one.
@@ -75,6 +91,7 @@ async fn keep<S: BlockStore>(context: Arc<Context>, blocks: S, mut run: ArchiveR
             Ok(()) => {
                 pause = FIRST_PAUSE;
                 behind = None;
+                contradicted = None;
                 context.metrics.archive.works(&name);
             }
             Err(error) => {
@@ -84,10 +101,32 @@ async fn keep<S: BlockStore>(context: Arc<Context>, blocks: S, mut run: ArchiveR
                 };
                 context.metrics.archive.failed(&name, trouble);
                 tracing::warn!(archive = name, %error, "the archive does not grow; nothing that it lacks is deleted");
+                if let RoundError::Archive(ArchiveError::Contradicts { note, what }) = &error
+                    && contradicted.get_or_insert_with(Instant::now).elapsed() >= GRACE
+                {
+                    accuse(&context, &alarms, &name, (note, what)).await;
+                }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
+    }
+}
+
+/// Breaks the ledger off, and lets others know by what.
+async fn accuse(context: &Context, alarms: &mpsc::Sender<StoreEvent>, name: &str, (note, what): (&str, &str)) {
+    tracing::error!(archive = name, what, shown = note, "an archive holds what contradicts this ledger");
+    // The sequencer is gone only when the process ends.
+    let _ = alarms.send(StoreEvent::Alarm(format!("the archive `{name}`: {what}"))).await;
+    let told = change_anchor(&context.client, |anchor| {
+        let news = anchor.contradiction.is_empty();
+        if news {
+            note.clone_into(&mut anchor.contradiction);
+        }
+        Ok::<_, kube::Error>(news)
+    });
+    if let Err(error) = told.await {
+        tracing::error!(%error, "the cluster does not know of it yet; whoever starts finds out by the archive");
     }
 }
 
@@ -108,12 +147,11 @@ async fn round<S: BlockStore>(
     view: &View,
     sealed: Option<Archived>,
 ) -> Result<(), RoundError> {
-    let trust = view.head.trust();
     let Some(anchor) = read_anchor(context.client.clone()).await? else { return Ok(()) };
     if anchor.checkpoint.is_empty() {
         return Ok(());
     }
-    let signed = SignedCheckpoint::open(&anchor.checkpoint, &trust.origin, &trust.key)?;
+    let signed = SignedCheckpoint::open_with(&anchor.checkpoint, view.head.log_keys())?;
     let covered = signed.checkpoint().size;
     if covered <= size_of(sealed) || covered > view.head.next_index().0 {
         return Ok(());

@@ -16,17 +16,15 @@ use tokio::time::timeout;
 use crate::api::names::{CHECKPOINT_CONFIG_MAP, SYSTEM_NAMESPACE};
 use crate::api::reason::Reason;
 use crate::constitution::{Proposal, RecoverEvent, TargetFact};
-use crate::ledger::{
-    BlockParts, Check, Checkpoint, Finding, FindingClass, Lineage, LogKeys, LogTrust, Report, SignedCheckpoint,
-    Verifier, parse_block_name,
-};
+use crate::ledger::{Check, Checkpoint, Finding, FindingClass, LogTrust, Report};
 use crate::store::{
-    Anchor, Clock, ConfigMapStore, Health, Ledger, ReadError, StoreEvent, View, read_anchor, read_entries,
+    Clock, ConfigMapStore, Health, HotStore as _, Ledger, ReadError, StoreEvent, View, load_snapshot, read_anchor,
 };
 use crate::telemetry::{AuditResult, Metrics};
 use crate::units::UnixSeconds;
 
 use super::Context;
+use super::examine::{Material, examine};
 
 /// First and longest pause between two looks at a broken ledger: somebody may be repairing it.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -58,15 +56,6 @@ pub struct Auditor {
 struct Trouble {
     what: String,
     since: UnixSeconds,
-}
-
-/// What lay in the store and beside it.
-struct Material {
-    blocks: Vec<(String, Result<BlockParts, ReadError>)>,
-    anchor: Anchor,
-    remembered: Option<Checkpoint>,
-    /// The log's keys, as this replica has read them.
-    keys: LogKeys,
 }
 
 /// Audits for ever.
@@ -113,15 +102,27 @@ impl Auditor {
         let remembered =
             Checkpoint { origin: self.trust.origin.clone(), size: view.head.next_index().0, root: view.head.root() };
         let anchor = read_anchor(self.client.clone()).await?.unwrap_or_default();
-        let blocks = ConfigMapStore::new(self.client.clone()).list().await?;
+        let store = ConfigMapStore::new(self.client.clone());
+        let begin = match view.state.pruned() {
+            None => None,
+            Some(pruned) => {
+                let bytes = load_snapshot(&store, pruned.block, &store.names().await?).await;
+                Some((pruned.clone(), bytes.map_err(|e| e.to_string())))
+            }
+        };
+        let blocks = store.list().await?;
+        // What was listed may lack what has left the cluster meanwhile.
+        if self.ledger.view().state.pruned() != view.state.pruned() {
+            return Err(ReadError::Unavailable("the ledger was pruned while it was read; it is read again".to_owned()));
+        }
         let (remembered, keys) = (Some(remembered).filter(|c| c.size > 0), view.head.log_keys().clone());
-        let material = Material { blocks, anchor, remembered, keys };
+        let material = Material { blocks, anchor, remembered, keys, begin };
         let trust = self.trust.clone();
         // Hashing 64 MiB takes about a second; nobody else of this process should wait for it.
         let hashed = tokio::task::spawn_blocking(move || examine(trust, material)).await;
-        let (report, blocks) = hashed.map_err(|e| ReadError::Unavailable(e.to_string()))?;
+        let (report, first, blocks) = hashed.map_err(|e| ReadError::Unavailable(e.to_string()))?;
         let told = match report.findings.first() {
-            None => StoreEvent::Audited(Arc::new(blocks)),
+            None => StoreEvent::Audited(first, Arc::new(blocks)),
             Some(Finding { object, message, .. }) => StoreEvent::AuditFailed(format!("`{object}`: {message}")),
         };
         self.findings.send(told).await.map_err(gone)?;
@@ -181,179 +182,5 @@ impl Auditor {
         if !sent.is_ok_and(|sent| sent.is_ok()) {
             tracing::warn!(reason = %reason, "an Event about the ledger was not written");
         }
-    }
-}
-
-/// Hashes everything; gives the blocks back when they are right.
-fn examine(trust: LogTrust, material: Material) -> (Report, Vec<BlockParts>) {
-    let Material { blocks, anchor, remembered, keys } = material;
-    let mut checkpoints = Vec::new();
-    let mut wrong = Vec::new();
-    if !anchor.checkpoint.is_empty() {
-        match SignedCheckpoint::open_with(&anchor.checkpoint, &keys) {
-            Ok(signed) => checkpoints.push((signed.checkpoint().clone(), "the checkpoint".to_owned())),
-            Err(error) => {
-                let (check, class) = (Check::CheckpointSignatures, FindingClass::Tampered);
-                wrong.push(Finding::new(check, class, CHECKPOINT_CONFIG_MAP, None, error.to_string()));
-            }
-        }
-    }
-    checkpoints.extend(remembered.map(|checkpoint| (checkpoint, "the memory of this replica".to_owned())));
-    let lineage = Lineage::claimed(blocks.iter().filter_map(|(name, _)| parse_block_name(name)));
-    let mut verifier = Verifier::new(trust, checkpoints);
-    let mut right = Vec::new();
-    for (name, parts) in blocks {
-        match parts {
-            // What was lost when a later epoch was opened is no part of the ledger.
-            Ok(_) | Err(_) if parse_block_name(&name).is_none_or(|(epoch, number)| !lineage.holds(epoch, number)) => {}
-            Ok(parts) => {
-                let read = verifier.block(&name, &parts).map(|block| read_entries(&block));
-                if let Some(Err(error)) = read {
-                    let (check, class) = match error.is_unsupported() {
-                        true => (Check::UnknownForms, FindingClass::Unsupported),
-                        false => (Check::EntryForm, FindingClass::Tampered),
-                    };
-                    wrong.push(Finding::new(check, class, name, Some(error.index()), error.to_string()));
-                }
-                right.push(parts);
-            }
-            Err(error) => verifier.unreadable(&name, error.to_string()),
-        }
-    }
-    let mut report = verifier.finish();
-    report.findings.extend(wrong);
-    report.findings.iter_mut().for_each(Finding::of_the_log_itself);
-    (report, right)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ledger::{Entry, Head, KeyChange, Writer, block_name};
-    use crate::trust::NoteSigner;
-    use crate::units::{BlockNumber, LogIndex, UnixMillis};
-
-    const ORIGIN: &str = "miax.dev/ecm/c/0";
-
-    fn key() -> NoteSigner {
-        NoteSigner::try_new(ORIGIN, &[1; 32]).expect("name")
-    }
-
-    fn trust() -> LogTrust {
-        LogTrust { origin: ORIGIN.to_owned(), epoch: 0, key: key().verifier() }
-    }
-
-    /// A ledger of four blocks as it lies in the store, with its checkpoint, and with what a replica remembers.
-    fn material() -> Material {
-        let writer = Writer::try_new(ORIGIN, &key(), "w", &[2; 32], UnixMillis(1 << 40)).expect("writer");
-        let (mut head, mut blocks) = (Head::genesis(trust()), Vec::new());
-        for number in 0..4 {
-            let introduction = writer.introduce(UnixMillis(number)).expect("entry");
-            let parts = head.propose(&[introduction], &writer, UnixMillis(number), UnixMillis(number)).expect("block");
-            blocks.push((block_name(0, head.next_block()), Ok(parts.clone())));
-            head.fold(&parts).expect("folds");
-        }
-        let end = Checkpoint { origin: ORIGIN.to_owned(), size: head.next_index().0, root: head.root() };
-        let checkpoint = end.sign(&key()).expect("signs");
-        let (origin, key) = (ORIGIN.to_owned(), trust().key.to_string());
-        let anchor = Anchor { origin, key, checkpoint, ..Anchor::default() };
-        Material { blocks, anchor, remembered: Some(end), keys: head.log_keys().clone() }
-    }
-
-    #[track_caller]
-    fn check(change: impl FnOnce(&mut Material), check: Check, class: FindingClass, part: &str) {
-        let mut material = material();
-        change(&mut material);
-        let (report, _) = examine(trust(), material);
-        let found = report.findings.first().expect("something is wrong");
-        assert_eq!((found.check, found.class), (Some(check), class), "{}", found.message);
-        assert!(found.message.contains(part), "{}", found.message);
-    }
-
-    #[test]
-    fn a_whole_ledger_is_found_whole_and_given_back() {
-        let (report, blocks) = examine(trust(), material());
-        assert!(report.is_whole() && blocks.len() == 4, "{report:?}");
-        // Whoever puts a block of another epoch there opens none; but it is seen.
-        let mut claimed = material();
-        claimed.blocks.push((block_name(1, BlockNumber(4)), Err(ReadError::Unavailable("x".to_owned()))));
-        assert!(!examine(trust(), claimed).0.is_whole());
-    }
-
-    #[test]
-    fn every_way_to_touch_the_ledger_is_named() {
-        use FindingClass::{Tampered, Unsupported};
-        check(|m| drop(m.blocks.remove(1)), Check::DenseBlocks, Tampered, "the block is missing");
-        let swap = |m: &mut Material| {
-            let (a, b) = (m.blocks[1].1.clone(), m.blocks[2].1.clone());
-            (m.blocks[1].1, m.blocks[2].1) = (b, a);
-        };
-        check(swap, Check::DenseBlocks, Tampered, "block 2 stands where block 1 should");
-        let edit = |m: &mut Material| {
-            if let Ok(parts) = &mut m.blocks[2].1 {
-                parts.edge[0] ^= 1;
-            }
-        };
-        check(edit, Check::TreeRoot, Tampered, "the edge of the tree was changed");
-        check(|m| drop(m.blocks.pop()), Check::LargestKnownSize, Tampered, "vouches for 4 entries, but only 3");
-        let unreadable = |m: &mut Material| {
-            m.blocks[0].1 = Err(ReadError::NotABlock { name: "x".to_owned(), what: "data.seal is missing" });
-        };
-        check(unreadable, Check::DenseBlocks, Tampered, "data.seal is missing");
-        let stranger = |m: &mut Material| m.anchor.checkpoint = m.anchor.checkpoint.replace("\n4\n", "\n5\n");
-        check(stranger, Check::CheckpointSignatures, Tampered, "does not verify");
-        let newer = |m: &mut Material| {
-            if let Ok(parts) = &mut m.blocks[3].1 {
-                parts.header = parts.header.replace("\"v\":1,", "\"v\":2,");
-            }
-        };
-        check(newer, Check::UnknownForms, Unsupported, "use a newer one");
-    }
-
-    #[test]
-    fn a_ledger_that_was_set_back_with_its_checkpoint_is_known_by_memory() {
-        let set_back = |m: &mut Material| {
-            m.blocks.truncate(2);
-            m.anchor.checkpoint = String::new();
-        };
-        check(set_back, Check::LargestKnownSize, FindingClass::Tampered, "the memory of this replica vouches for 4");
-    }
-
-    #[test]
-    fn the_checkpoint_is_opened_with_the_keys_that_vouch_now() {
-        let (old, new) = (key(), NoteSigner::try_new(ORIGIN, &[3; 32]).expect("name"));
-        let mut keys = LogKeys::new(ORIGIN, old.verifier());
-        for (index, change) in [(1, KeyChange::Add(new.verifier())), (2, KeyChange::Retire(old.verifier()))] {
-            let text = change.text(ORIGIN);
-            let lines: String = [&old, &new].map(|key| key.line(&text).expect("signs")).concat();
-            keys.apply(LogIndex(index), &change, &format!("{text}\n{lines}")).expect("taken in");
-        }
-        let signed_by = |signer: &NoteSigner| {
-            let mut material = material();
-            let end = material.remembered.clone().expect("an end");
-            (material.anchor.checkpoint, material.keys) = (end.sign(signer).expect("signs"), keys.clone());
-            examine(trust(), material).0
-        };
-        assert!(signed_by(&new).is_whole());
-        let found = signed_by(&old).findings.first().map(|f| f.check);
-        assert_eq!(found, Some(Some(Check::CheckpointSignatures)), "the first key vouches for nothing more");
-    }
-
-    #[test]
-    fn an_entry_of_another_kind_is_not_skipped() {
-        let mut material = material();
-        let writer = Writer::try_new(ORIGIN, &key(), "w", &[2; 32], UnixMillis(1 << 40)).expect("writer");
-        let mut head = Head::genesis(trust());
-        material.blocks.iter().for_each(|(_, parts)| drop(head.fold(parts.as_ref().expect("a block")).expect("folds")));
-        let fields = serde_json::Map::new();
-        let entry = Entry { kind: "tomorrow".to_owned(), time: UnixMillis(9), writer: "w".to_owned(), fields };
-        let entries = [entry.encode().expect("entry")];
-        let parts = head.propose(&entries, &writer, UnixMillis(9), UnixMillis(9)).expect("block");
-        material.blocks.push((block_name(0, BlockNumber(4)), Ok(parts)));
-        let (report, _) = examine(trust(), material);
-        assert_eq!(
-            report.findings.first().map(|f| (f.class, f.entry.map(|e| e.0))),
-            Some((FindingClass::Unsupported, Some(4)))
-        );
     }
 }

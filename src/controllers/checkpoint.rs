@@ -9,22 +9,20 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::Api;
-use kube::api::PostParams;
 use kube::runtime::events::{Event, EventType};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::api::names::{CHECKPOINT_CONFIG_MAP, SYSTEM_NAMESPACE};
 use crate::api::reason::Reason;
 use crate::constitution::{PolicySetEvent, Proposal, TargetFact, UnwitnessedEvent};
 use crate::ledger::{Checkpoint, Contradiction, Lineage, LogKeys, VouchError, WitnessLag};
-use crate::store::{
-    Anchor, AppendError, ConfigMapStore, Confirmed, Health, HeldKeys, StoreEvent, View, anchor_data, anchor_of,
-};
+use crate::store::{Anchor, AppendError, ConfigMapStore, Confirmed, Health, HeldKeys, StoreEvent, View, anchor_of};
 use crate::trust::{WitnessMode, WitnessPolicy, sha256};
 use crate::units::{Seconds, UnixSeconds};
 
 use super::Context;
+use super::anchor::change_anchor;
 use super::signing::{Signing, SigningError, known};
 use super::witness::{CompareError, Endpoint, Heard, LeafError, Question, Witnesses};
 
@@ -51,6 +49,8 @@ pub struct CheckpointWriter {
     pub policy: Option<WitnessPolicy>,
     /// The witnesses.
     pub endpoints: Vec<Endpoint>,
+    /// Told how many entries a quorum of them vouches for, and every one of them has cosigned.
+    pub covered: watch::Sender<u64>,
 }
 
 /// Why a checkpoint was not written or not cosigned.
@@ -253,16 +253,8 @@ impl Keeper {
         Api::namespaced(self.writer.context.client.clone(), SYSTEM_NAMESPACE)
     }
 
-    /// Changes what the cluster says about its log, if `change` says that there is something to do. What it decides by is what is
-    /// replaced: with the resourceVersion that was read, of two writers one wins, and the other reads again.
     async fn change(&self, change: impl FnOnce(&mut Anchor) -> Result<bool, WriteError>) -> Result<(), WriteError> {
-        let mut map = self.api().get(CHECKPOINT_CONFIG_MAP).await?;
-        let mut anchor = anchor_of(&map);
-        if change(&mut anchor)? {
-            map.data = Some(anchor_data(&anchor));
-            self.api().replace(CHECKPOINT_CONFIG_MAP, &PostParams::default(), &map).await?;
-        }
-        Ok(())
+        change_anchor(&self.writer.context.client, change).await
     }
 
     async fn write(&self, checkpoint: &Checkpoint, note: &str, view: &View) -> Result<(), WriteError> {
@@ -304,6 +296,7 @@ impl Keeper {
     fn measure(&mut self, view: &View, now: UnixSeconds) {
         self.lag.saw(view.head.next_index().0, now);
         if let Some(witnesses) = &self.witnesses {
+            self.writer.covered.send_replace(self.lag.size().min(witnesses.least()));
             self.writer.context.metrics.witnessed(self.lag.age(now), self.lag.size(), witnesses.sizes());
         }
     }

@@ -155,6 +155,7 @@ mod tests {
         let body: crate::api::v1alpha1::Charter = serde_json::from_value(body).expect("charter");
         let end = UnixSeconds::new(1_800_000_000);
         let current = InForce {
+            text: "".into(),
             object: ObjectRef::new(GovernedKind::Manifest, "", "constitution-v1"),
             id: "constitution".to_owned(),
             reference: CharterRef { version: 1, digest: Digest([0; 32]) },

@@ -3,16 +3,19 @@
 //! Must not: trust what admission may have missed. Every object is judged again, from its bytes, right before anything is
 //! done with it; an object that never passed the webhook is refused here.
 
+mod anchor;
 mod archive;
 mod audit;
 mod checkpoint;
 mod command;
 mod effect;
 mod events;
+mod examine;
 mod isolation;
 mod log_keys;
 mod manifest;
 mod owed;
+mod prune;
 mod queue;
 mod signing;
 mod status;
@@ -47,6 +50,7 @@ pub use audit::{Auditor, audit};
 pub use checkpoint::{CheckpointWriter, keep_checkpoints};
 pub use isolation::end_isolations;
 pub use log_keys::{LogKeyKeeper, keep_log_keys};
+pub use prune::{Pruner, prune};
 pub use queue::Queue;
 pub use sweep::sweep;
 pub use watchdog::watchdog;

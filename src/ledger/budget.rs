@@ -109,6 +109,13 @@ impl HotSize {
         self.bytes = self.bytes.saturating_add(bytes).saturating_add(OBJECT_OVERHEAD);
         self.blocks += 1;
     }
+
+    /// Takes a block of this many bytes away.
+    pub fn remove(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.bytes = self.bytes.saturating_sub(bytes.saturating_add(OBJECT_OVERHEAD));
+        self.blocks = self.blocks.saturating_sub(1);
+    }
 }
 
 impl EntryClass {

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn age_counts_from_the_first_entry_that_is_not_witnessed() {
+    fn age_counts_all_blocks_entry_that_is_not_witnessed() {
         let mut lag = WitnessLag::default();
         lag.saw(0, at(10));
         assert_eq!(lag.age(at(1000)), Seconds(0), "of nothing there is nothing to witness");

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::{Client, Config};
+use tokio::sync::{mpsc, watch};
 
-use crate::controllers::{Archiver, Context, keep_archives};
-use crate::store::{ArchivePlace, ArchivePlaceError, ArchiveStore, ConfigMapStore};
+use crate::controllers::{Archiver, Context, Pruner, keep_archives, prune};
+use crate::store::{ArchivePlace, ArchivePlaceError, ArchiveStore, ConfigMapStore, StoreEvent};
 
 /// The archives of a controller.
 pub(super) struct Archives {
@@ -25,12 +26,35 @@ impl Archives {
         Ok(Self { stores, patience: Duration::from_secs(patience) })
     }
 
+    /// Whether there are enough to delete from the cluster what they hold.
+    pub(super) fn may_prune(&self) -> bool {
+        self.stores.len() > 1
+    }
+
+    /// Deletes from the cluster what they hold, for as long as the process runs. For the leading controller.
+    pub(super) fn prune(
+        &self,
+        context: Arc<Context>,
+        config: &Config,
+        keep: u64,
+        covered: watch::Receiver<u64>,
+    ) -> Result<(), kube::Error> {
+        let store = ConfigMapStore::new(Client::try_from(config.clone())?);
+        tokio::spawn(prune(Pruner { context, store, archives: self.stores.clone(), keep, covered }));
+        Ok(())
+    }
+
     /// Keeps them for as long as the process runs. For the leading controller.
-    pub(super) fn keep(self, context: Arc<Context>, config: &Config) -> Result<(), kube::Error> {
+    pub(super) fn keep(
+        self,
+        context: Arc<Context>,
+        config: &Config,
+        alarms: mpsc::Sender<StoreEvent>,
+    ) -> Result<(), kube::Error> {
         let Self { stores: archives, patience } = self;
         // A client of its own: copying waits behind nothing, and nothing behind it.
         let blocks = ConfigMapStore::new(Client::try_from(config.clone())?);
-        tokio::spawn(keep_archives(Archiver { context, blocks, archives, patience }));
+        tokio::spawn(keep_archives(Archiver { context, blocks, archives, patience, alarms }));
         Ok(())
     }
 }

@@ -113,6 +113,13 @@ pub struct Controller {
     /// Seconds that entries wait at most before they are archived, when they do not fill a bundle of 256.
     #[arg(long, env = "MIAX_ARCHIVE_PATIENCE", default_value_t = 600)]
     pub archive_patience: u64,
+    /// Let the oldest blocks leave the cluster when every archive holds them (at least two) and every witness has seen past
+    /// them. The manifests must allow it: `miax-operator manifests --prune`.
+    #[arg(long, env = "MIAX_PRUNE")]
+    pub prune: bool,
+    /// Blocks that stay in the cluster at least.
+    #[arg(long, env = "MIAX_KEEP_BLOCKS", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
+    pub keep_blocks: u64,
 }
 
 /// Options of the webhook.
@@ -169,6 +176,9 @@ pub struct Manifests {
     /// Print the guards alone, in the form that an API server loads from files, out of reach of the API.
     #[arg(long = "static", conflicts_with_all = ["url", "seats"])]
     pub static_guards: bool,
+    /// The controllers prune: they may delete what is in the ledger's namespace.
+    #[arg(long)]
+    pub prune: bool,
     /// Call the webhook by this URL instead of by its service: for an operator that runs outside of the cluster.
     #[arg(long)]
     pub url: Option<String>,

@@ -44,6 +44,12 @@ pub enum Error {
     /// Metrics cannot be set up.
     #[error("{0}")]
     Metrics(#[from] crate::telemetry::MetricsError),
+    /// What pruning needs is not there.
+    #[error("--prune needs two archives and witnesses that are asked: give --archive twice, and --witness")]
+    Prune,
+    /// The ledger was pruned, and where it begins cannot be read.
+    #[error("the snapshot that the ledger begins with cannot be read: {0}")]
+    Snapshot(#[from] crate::store::PruneError),
     /// The operating system has no randomness.
     #[error("the operating system gives no random bytes: {0}")]
     Random(#[from] getrandom::Error),

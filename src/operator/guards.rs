@@ -12,9 +12,18 @@ use crate::api::names::{
 };
 use crate::api::{GROUP, GovernedKind};
 
+/// Whether the controllers delete what archives hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pruning {
+    /// They do, and have the right to.
+    On,
+    /// Nobody deletes anything.
+    Off,
+}
+
 /// Every guard: the policies and their bindings.
-pub(super) fn guards() -> Vec<Value> {
-    [ledger(), status(), installation(), gate_label()].concat()
+pub(super) fn guards(pruning: Pruning) -> Vec<Value> {
+    [ledger(pruning), status(), installation(), gate_label()].concat()
 }
 
 /// Kubernetes loads only such names from files, and lets nobody take one by the API.
@@ -23,8 +32,8 @@ const STATIC_SUFFIX: &str = ".static.k8s.io";
 /// Every guard in the form that an API server loads from files (KEP-5793), and one more that only such a file can be: the
 /// guard of those guards that were made by the API.
 #[must_use]
-pub fn static_guards() -> Vec<Value> {
-    let mut all = guards();
+pub fn static_guards(pruning: Pruning) -> Vec<Value> {
+    let mut all = guards(pruning);
     all.extend(policies(&all));
     for name in all.iter_mut().flat_map(names_of_policies) {
         if let Some(text) = name.as_str() {
@@ -82,8 +91,8 @@ fn resources(group: &str, versions: &str, names: &[&str], operations: &[&str]) -
     json!({"apiGroups": [group], "apiVersions": [versions], "resources": names, "operations": operations})
 }
 
-/// Blocks are created by our accounts and touched by nobody.
-fn ledger() -> Vec<Value> {
+/// Blocks are created by our accounts and changed by nobody; where the controllers prune, they delete.
+fn ledger(pruning: Pruning) -> Vec<Value> {
     let constraints = json!({
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": LEDGER_NAMESPACE}},
         "resourceRules": [resources("", "v1", &["configmaps"], &["CREATE", "UPDATE", "DELETE"])],
@@ -91,7 +100,13 @@ fn ledger() -> Vec<Value> {
     // Kubernetes puts its own certificate authority into every namespace.
     let condition = format!("{OBJECT}.metadata.name != 'kube-root-ca.crt'");
     let writers = [WEBHOOK_ACCOUNT, CONTROLLER_ACCOUNT].map(|a| format!("'{}'", user(a))).join(", ");
-    let validation = format!("request.operation == 'CREATE' && request.userInfo.username in [{writers}]");
+    let appends = format!("request.operation == 'CREATE' && request.userInfo.username in [{writers}]");
+    let prunes =
+        format!("request.operation == 'DELETE' && request.userInfo.username == '{}'", user(CONTROLLER_ACCOUNT));
+    let validation = match pruning {
+        Pruning::On => format!("({appends}) || ({prunes})"),
+        Pruning::Off => appends,
+    };
     let message = "the ledger is append-only and written by Miax alone";
     guard(LEDGER_GUARD, &constraints, &condition, &validation, message)
 }
@@ -176,8 +191,8 @@ mod tests {
 
     #[test]
     fn static_guards_have_names_that_the_api_cannot_take() {
-        let made = guards();
-        let from_files = static_guards();
+        let made = guards(Pruning::Off);
+        let from_files = static_guards(Pruning::Off);
         assert_eq!(from_files.len(), made.len() + 2, "one guard more, with its binding");
         let names = |all: &[Value], pointer: &str| {
             let found = all.iter().filter_map(|o| o.pointer(pointer)).map(|n| n.as_str().expect("a name").to_owned());

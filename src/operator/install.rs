@@ -12,7 +12,7 @@ use crate::api::names::{
 use crate::api::{GROUP, GovernedKind, VERSION};
 use crate::constitution::{WorkloadAction, WorkloadKind};
 
-use super::guards::guards;
+use super::guards::{Pruning, guards};
 
 /// Name of the role of all seats, and of the flow control of the operator.
 const SEAT_ROLE: &str = "miax-seat";
@@ -20,19 +20,22 @@ const FLOW: &str = "miax-operator";
 
 /// All objects. `url` replaces the webhook's service; `seats` are the organs that carry actions out.
 #[must_use]
-pub fn objects(url: Option<&str>, seats: &[String]) -> Vec<Value> {
+pub fn objects(url: Option<&str>, seats: &[String], pruning: Pruning) -> Vec<Value> {
     let mut all = vec![namespace(SYSTEM_NAMESPACE), namespace(LEDGER_NAMESPACE)];
     all.extend([WEBHOOK_ACCOUNT, CONTROLLER_ACCOUNT].map(account));
     all.extend(seats.iter().map(|organ| account(&seat_account(organ))));
     all.extend(rights(seats));
+    if pruning == Pruning::On {
+        all.extend(pruner());
+    }
     all.extend(flow_control());
-    all.extend(watched(url));
+    all.extend(watched(url, pruning));
     all
 }
 
 /// What keeps the constitution enforced: the guards and the webhook. The watchdog looks after it.
-pub(super) fn watched(url: Option<&str>) -> Vec<Value> {
-    let mut all = guards();
+pub(super) fn watched(url: Option<&str>, pruning: Pruning) -> Vec<Value> {
+    let mut all = guards(pruning);
     all.extend([governed(url), gated(url)]);
     all
 }
@@ -79,6 +82,12 @@ fn grant(name: &str, namespace: Option<&str>, accounts: &[String], rules: &[Valu
             "subjects": subjects,
         }),
     ]
+}
+
+/// The right to delete what archives hold.
+fn pruner() -> Vec<Value> {
+    let rules = [rule("", &["configmaps"], &[], &["delete"])];
+    grant("miax-pruner", Some(LEDGER_NAMESPACE), &[CONTROLLER_ACCOUNT.to_owned()], &rules)
 }
 
 fn rights(seats: &[String]) -> Vec<Value> {

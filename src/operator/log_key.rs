@@ -15,6 +15,7 @@ use crate::api::names::{CHECKPOINT_CONFIG_MAP, LOG_KEY_SECRET, SYSTEM_NAMESPACE}
 use crate::ledger::{Checkpoint, LogKeys, VouchError};
 use crate::store::{Anchor, HeldKeys, LogKeyring, LogSigner, anchor_data, anchor_of};
 use crate::trust::{NoteSigner, NoteVerifier};
+use crate::units::BlockNumber;
 
 use super::clock::random_bytes;
 
@@ -82,9 +83,14 @@ impl LogKey {
             "" => Ok(None),
             note => self.known.open(note).map(Some),
         };
-        let Anchor { origin: _, key: _, checkpoint, witnessed: _, contradiction } = &self.anchor;
+        let Anchor { origin: _, key: _, checkpoint, witnessed: _, contradiction, snapshot: _ } = &self.anchor;
         let promises = [open(checkpoint)?, open(contradiction)?, held];
         Ok(promises.into_iter().flatten().max_by_key(|checkpoint| checkpoint.size))
+    }
+
+    /// The block at which the cluster says that the ledger begins, with a snapshot.
+    pub(super) fn begin(&self) -> Option<BlockNumber> {
+        self.anchor.snapshot
     }
 }
 

@@ -49,6 +49,7 @@ use readiness::readiness;
 
 pub use args::{Arguments, Command, Common};
 pub use error::Error;
+pub use guards::Pruning;
 pub use install::objects;
 
 /// Calls of the API server that take longer are given up.
@@ -67,8 +68,12 @@ pub async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Controller(options) => run_controller(options).await,
         Command::OpenEpoch(options) => epoch::open_epoch(options).await,
         Command::Manifests(options) => {
-            let args::Manifests { static_guards, url, seats } = options;
-            print_manifests(&if static_guards { guards::static_guards() } else { objects(url.as_deref(), &seats) });
+            let args::Manifests { static_guards, prune, url, seats } = options;
+            let pruning = if prune { Pruning::On } else { Pruning::Off };
+            print_manifests(&match static_guards {
+                true => guards::static_guards(pruning),
+                false => objects(url.as_deref(), &seats, pruning),
+            });
             Ok(())
         }
     }
@@ -114,8 +119,14 @@ impl Base {
     }
 
     /// Starts to read the ledger and to take proposals. The ledger must hold what a witness holds.
-    fn start_ledger(&self, options: &Common, key: log_key::LogKey, held: Option<Checkpoint>) -> Result<Started, Error> {
+    async fn start_ledger(
+        &self,
+        options: &Common,
+        key: log_key::LogKey,
+        held: Option<Checkpoint>,
+    ) -> Result<Started, Error> {
         let promised = key.promised(held)?;
+        let named = key.begin();
         let log_key::LogKey { keys, first, .. } = key;
         let trust = LogTrust { origin: self.origin.clone(), epoch: self.lineage.epoch(), key: first };
         let seed = clock::seed_source(clock::random_bytes()?);
@@ -123,8 +134,13 @@ impl Base {
         // A client of its own: appends wait behind nothing else of this process.
         let store = ConfigMapStore::new(Client::try_from(self.config.clone())?);
         let head = Head::genesis(trust.clone());
+        let begin = store::begin(&store, named, &trust).await?;
         let (sequencer, ledger, input) = Sequencer::new(store, head, promised, writers, self.clock.clone());
         let sequencer = sequencer.with_budget(Budget::new(options.ledger_cap << 20));
+        let sequencer = match begin {
+            Some(snapshot) => sequencer.with_snapshot(snapshot),
+            None => sequencer,
+        };
         let (events, inbox) = mpsc::channel(256);
         let alarms = events.clone();
         let (ended, alive) = watch::channel(false);
@@ -261,7 +277,7 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
     let witnesses = witnesses::Named::by(&common.witnessing)?;
     let keys = key.keys.clone();
     let held = witnesses.hold(&key.known).await;
-    let Started { ledger, alive, alarms, trust } = base.start_ledger(&common, key, held)?;
+    let Started { ledger, alive, alarms, trust } = base.start_ledger(&common, key, held).await?;
     base.start_auditor(&common, (ledger.clone(), alarms, trust.clone()), None);
     let place = peer_listen.zip(peer_ip).map(|(listen, ip)| forwarding::Place { listen, ip });
     let (mut forwarding, ledger) = base.forward(&common, place, ledger).await?;
@@ -311,14 +327,17 @@ async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
 }
 
 async fn run_controller(options: args::Controller) -> Result<(), Error> {
-    let args::Controller { common: options, archives, archive_patience } = options;
+    let args::Controller { common: options, archives, archive_patience, prune, keep_blocks } = options;
     let base = Base::start(&options).await?;
     let archives = archive::Archives::open(&archives, archive_patience)?;
     let key = log_key::read_or_make(&base.client, &base.origin).await?;
     let keys = key.keys.clone();
     let witnesses = witnesses::Named::by(&options.witnessing)?;
+    if prune && (witnesses.endpoints.is_empty() || !archives.may_prune()) {
+        return Err(Error::Prune);
+    }
     let held = witnesses.surely_hold(&key.known).await?;
-    let Started { ledger, alive, alarms, trust } = base.start_ledger(&options, key, held)?;
+    let Started { ledger, alive, alarms, trust } = base.start_ledger(&options, key, held).await?;
     let (_forwarding, ledger) = base.forward(&options, None, ledger).await?;
     let probed = ledger.clone();
     base.serve_probes(options.probes, Arc::new(move || ledger_ready(&probed)), ledger.clone()).await?;
@@ -340,14 +359,19 @@ async fn run_controller(options: args::Controller) -> Result<(), Error> {
         genesis: options.genesis,
     });
     base.start_auditor(&options, (context.ledger.clone(), alarms.clone(), trust), Some(context.clone()));
+    let (covered, is_covered) = watch::channel(0);
+    if prune {
+        archives.prune(context.clone(), &base.config, keep_blocks, is_covered)?;
+    }
     let checkpoints = CheckpointWriter {
         context: context.clone(),
         keys: keys.clone(),
         store: ConfigMapStore::new(base.client.clone()),
         lineage: base.lineage.clone(),
-        alarms,
+        alarms: alarms.clone(),
         policy: witnesses.policy,
         endpoints: witnesses.endpoints,
+        covered,
     };
     let keeper = LogKeyKeeper { ledger: context.ledger.clone(), keys, clock: base.clock.clone() };
     let (stop, stopping) = watch::channel(false);
@@ -357,9 +381,10 @@ async fn run_controller(options: args::Controller) -> Result<(), Error> {
     tokio::spawn(keep_checkpoints(checkpoints));
     tokio::spawn(keep_log_keys(keeper));
     tokio::spawn(sweep(context.clone()));
-    archives.keep(context.clone(), &base.config)?;
+    archives.keep(context.clone(), &base.config, alarms.clone())?;
     tokio::spawn(end_isolations(context));
-    tokio::spawn(watchdog(base.client.clone(), install::watched(None), base.metrics.clone()));
+    let pruning = if prune { Pruning::On } else { Pruning::Off };
+    tokio::spawn(watchdog(base.client.clone(), install::watched(None, pruning), base.metrics.clone()));
     let result = tokio::select! {
         result = asked_to_end() => result,
         () = leadership.keep() => return Err(Error::LeaseLost),

@@ -29,7 +29,7 @@ const PAGE: u32 = 500;
 /// The ledger in the namespace `miax-ledger` of a cluster.
 #[derive(Clone)]
 pub struct ConfigMapStore {
-    api: Api<ConfigMap>,
+    pub(super) api: Api<ConfigMap>,
 }
 
 /// What the cluster says about its log: where a verifier starts.
@@ -45,6 +45,9 @@ pub struct Anchor {
     pub witnessed: String,
     /// A checkpoint that the log's key signed and that contradicts the ledger; empty when none is known.
     pub contradiction: String,
+    /// The block at which whoever starts begins, with its snapshot; `None` when the ledger was never pruned. Only where to look:
+    /// the ledger itself vouches for the snapshot.
+    pub snapshot: Option<BlockNumber>,
 }
 
 impl ConfigMapStore {
@@ -114,15 +117,18 @@ pub fn anchor_of(map: &ConfigMap) -> Anchor {
         checkpoint: text("checkpoint"),
         witnessed: text("witnessed"),
         contradiction: text("contradiction"),
+        snapshot: text("snapshot").parse().ok().map(BlockNumber),
     }
 }
 
 /// The data of the ConfigMap that holds the anchor.
 #[must_use]
 pub fn anchor_data(anchor: &Anchor) -> BTreeMap<String, String> {
-    let Anchor { origin, key, checkpoint, witnessed, contradiction } = anchor;
+    let Anchor { origin, key, checkpoint, witnessed, contradiction, snapshot } = anchor;
+    let snapshot = snapshot.map(|block| block.to_string()).unwrap_or_default();
     let always = [("origin", origin), ("key", key), ("checkpoint", checkpoint)];
-    let some = [("witnessed", witnessed), ("contradiction", contradiction)].into_iter().filter(|(_, v)| !v.is_empty());
+    let some = [("witnessed", witnessed), ("contradiction", contradiction), ("snapshot", &snapshot)];
+    let some = some.into_iter().filter(|(_, v)| !v.is_empty());
     always.into_iter().chain(some).map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }
 
@@ -161,6 +167,19 @@ fn config_map(name: &str, parts: &BlockParts) -> ConfigMap {
     map
 }
 
+/// What an error of the API server says about a write.
+pub(super) fn refused(error: kube::Error) -> CreateError {
+    match error {
+        kube::Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists" => CreateError::Exists,
+        // Below 500 the API server decided against it. 408 and 429 may come from a proxy in between, and 5xx after a lost
+        // quorum: etcd may still have the object.
+        kube::Error::Api(status) if (400..500).contains(&status.code) && ![408, 429].contains(&status.code) => {
+            CreateError::Refused(status.message)
+        }
+        error => CreateError::Unknown(error.to_string()),
+    }
+}
+
 impl BlockStore for ConfigMapStore {
     async fn create(&self, epoch: u16, number: BlockNumber, parts: &BlockParts) -> Result<(), CreateError> {
         let name = block_name(epoch, number);
@@ -172,17 +191,7 @@ impl BlockStore for ConfigMapStore {
             // was judged; the read that follows `Exists` finds that out.
             Ok(Ok(stored)) if parts_of(&stored).as_ref() == Ok(parts) => Ok(()),
             Ok(Ok(_)) => Err(CreateError::Exists),
-            Ok(Err(kube::Error::Api(status))) if status.code == 409 && status.reason == "AlreadyExists" => {
-                Err(CreateError::Exists)
-            }
-            // Below 500 the API server decided against it. 408 and 429 may come from a proxy in between, and 5xx after a
-            // lost quorum: etcd may still have the object.
-            Ok(Err(kube::Error::Api(status)))
-                if (400..500).contains(&status.code) && ![408, 429].contains(&status.code) =>
-            {
-                Err(CreateError::Refused(status.message.clone()))
-            }
-            Ok(Err(error)) => Err(CreateError::Unknown(error.to_string())),
+            Ok(Err(error)) => Err(refused(error)),
             Err(_) => Err(CreateError::Unknown(format!("no answer in {} ms", CALL_TIMEOUT.as_millis()))),
         }
     }

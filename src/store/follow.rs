@@ -32,8 +32,8 @@ pub enum StoreEvent {
     Interrupted,
     /// An audit begins to read the store.
     AuditBegins,
-    /// The audit read these blocks, from the first one on; every byte of them is right.
-    Audited(Arc<Vec<BlockParts>>),
+    /// The audit read these blocks, from this number on; every byte of them is right.
+    Audited(BlockNumber, Arc<Vec<BlockParts>>),
     /// The audit found something wrong.
     AuditFailed(String),
 }

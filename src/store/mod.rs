@@ -5,6 +5,7 @@
 mod flood;
 mod opening;
 mod replay;
+mod snapshot;
 
 #[cfg(feature = "client")]
 mod archive;
@@ -23,7 +24,11 @@ mod forward;
 #[cfg(feature = "client")]
 mod handle;
 #[cfg(feature = "client")]
+mod hot;
+#[cfg(feature = "client")]
 mod log_signer;
+#[cfg(feature = "client")]
+mod prune;
 #[cfg(feature = "client")]
 mod sequencer;
 
@@ -45,6 +50,12 @@ pub use handle::{AppendError, Committed, Confirmed, Health, Kept, Ledger, Sequen
 #[cfg(feature = "client")]
 pub use log_signer::{DeviceKey, DigestSigner, HeldKeys, LogKeyring, LogSigner, SignError, held, sign_note};
 pub use opening::{OpeningError, Remains, asked_for};
+#[cfg(feature = "client")]
+pub use prune::{HotStore, PruneError, Pruning, begin, load_snapshot, prepare, sweep_pruned};
 pub use replay::{Recorded, ReplayError, encode, read_entries, replay};
 #[cfg(feature = "client")]
 pub use sequencer::{Clock, Seed, Sequencer, WriterSource};
+pub use snapshot::{
+    Snapshot, SnapshotError, pack_snapshot, parse_snapshot_name, read_snapshot, snapshot_name, unpack_snapshot,
+    write_snapshot,
+};

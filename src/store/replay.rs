@@ -65,6 +65,7 @@ impl ReplayError {
                 | StateError::EffectOrder { index, .. }
                 | StateError::Index { index, .. }
                 | StateError::Opening { index, .. }
+                | StateError::PruneOrder { index }
                 | StateError::WitnessOrder { index },
             ) => *index,
         }

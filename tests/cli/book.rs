@@ -5,13 +5,13 @@ use base64::engine::general_purpose::STANDARD;
 use miax::api::GovernedKind;
 use miax::api::reason::Reason;
 use miax::constitution::{
-    ArchiveSealEvent, Effect, EffectEndEvent, Event, Facts, KeyEvent, Manifest, ObjectRef, Operation, Proposal, Reply,
-    Request, State, StoredEvent, TargetFact, TargetState, deliberate,
+    ArchiveSealEvent, Effect, EffectEndEvent, Event, Facts, KeyEvent, Manifest, ObjectRef, Operation, Proposal,
+    PruneEvent, Reply, Request, State, StoredEvent, TargetFact, TargetState, deliberate,
 };
 use miax::ledger::{Block, BlockParts, Checkpoint, Head, KeyChange, LogTrust, TileCheck, Writer, block_name};
-use miax::store::{encode, replay};
-use miax::trust::{NoteSigner, parse_yaml_strict, to_yaml};
-use miax::units::{Digest, Seconds, UnixMillis, UnixSeconds};
+use miax::store::{encode, pack_snapshot, replay, snapshot_name, write_snapshot};
+use miax::trust::{NoteSigner, parse_yaml_strict, sha256, to_yaml};
+use miax::units::{BlockNumber, Digest, Seconds, UnixMillis, UnixSeconds};
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, Run, UID};
@@ -183,15 +183,52 @@ impl Book {
 
     /// Records the seal of an archive as it must be, changed by `edit`.
     pub fn seal_archive(&mut self, edit: impl FnOnce(&mut ArchiveSealEvent)) {
+        self.seal("cold", edit);
+    }
+
+    fn seal(&mut self, store: &str, edit: impl FnOnce(&mut ArchiveSealEvent)) {
         let opened: Vec<Block> = self.parts.iter().map(|(_, p)| Block::open(p).expect("opens").0).collect();
         let blocks: Vec<_> = self.parts.iter().zip(&opened).map(|((n, p), b)| (n.as_str(), p, b)).collect();
-        let (from, to) = (self.state.archived("cold").map_or(0, |a| a.size), self.head.next_index().0);
+        let (from, to) = (self.state.archived(store).map_or(0, |a| a.size), self.head.next_index().0);
         let (root, growth) = TileCheck::new(&blocks).growth(from, to).expect("the end of a block");
-        let (store, count, objects, now) = ("cold".to_owned(), growth.count(), growth.digest(), self.now);
+        let (store, count, objects, now) = (store.to_owned(), growth.count(), growth.digest(), self.now);
         let mut seal = ArchiveSealEvent { store, from, to, root, count, objects, now };
         edit(&mut seal);
         self.record(&[Event::ArchiveSeal(seal)]);
         self.close();
+    }
+
+    /// Lets the blocks before this one leave the dump: two archives hold them, a snapshot stands in their place, and an entry
+    /// means it. Gives the name of the file with the snapshot.
+    pub fn prune(&mut self, block: usize) -> String {
+        self.seal("cold", |_| {});
+        self.seal("far", |_| {});
+        let (mut head, mut state) = (Head::genesis(self.head.trust().clone()), State::default());
+        for (_, parts) in &self.parts[..block] {
+            replay(&head.fold(parts).expect("folds"), &mut state).expect("makes sense");
+        }
+        let bytes = write_snapshot(&head, &state).expect("written");
+        let (size, root, number) = (head.next_index().0, head.root(), head.next_block());
+        let event = PruneEvent { block: number, size, root, snapshot: sha256(&bytes), now: self.now };
+        self.record(&[Event::Prune(event)]);
+        self.close();
+        for (name, _) in &self.parts[..block] {
+            std::fs::remove_file(self.desk.path(&format!("dump/{name}.yaml"))).expect("removed");
+        }
+        self.write_snapshot(number, &bytes)
+    }
+
+    /// Puts these bytes where the snapshot at a block stands.
+    pub fn write_snapshot(&self, block: BlockNumber, bytes: &[u8]) -> String {
+        let name = snapshot_name(0, block, 0);
+        let packed = pack_snapshot(bytes).expect("packed").pop().expect("small");
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "miax-ledger"},
+            "binaryData": {"packed": STANDARD.encode(packed)},
+        });
+        let file = format!("dump/{name}.yaml");
+        self.desk.write(&file, &to_yaml(&map));
+        file
     }
 
     /// Lets the ledger grow to this many entries, in blocks as large as they may be.

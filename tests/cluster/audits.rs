@@ -42,7 +42,7 @@ pub(crate) fn delete_behind_the_guard(stage: &Stage, name: &str) {
 }
 
 #[track_caller]
-fn refused_because(stage: &Stage, file: &str, part: &str) {
+pub(crate) fn refused_because(stage: &Stage, file: &str, part: &str) {
     let refused = eventually_within(Duration::from_secs(60), || {
         let stderr = apply(stage, file).stderr;
         (stderr.contains("LedgerBroken") && stderr.contains(part)).then_some(())
@@ -51,7 +51,7 @@ fn refused_because(stage: &Stage, file: &str, part: &str) {
 }
 
 #[track_caller]
-fn accepted_again(stage: &Stage, file: &str) {
+pub(crate) fn accepted_again(stage: &Stage, file: &str) {
     let accepted = eventually_within(Duration::from_secs(90), || apply(stage, file).ok.then_some(()));
     assert!(accepted.is_some(), "{}\n{}", apply(stage, file).stderr, stage.webhook.log());
 }

@@ -22,6 +22,7 @@ mod keys;
 mod load;
 mod oversight;
 mod privacy;
+mod pruning;
 mod simulate;
 mod standing;
 mod support;

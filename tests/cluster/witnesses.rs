@@ -15,13 +15,13 @@ use crate::support::{accepts, apply, approved, entries, raise, rejects, scale, w
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Witnesses with their keys and stores.
-struct Circle {
+pub(crate) struct Circle {
     dir: tempfile::TempDir,
     members: Vec<(u16, WitnessKey)>,
 }
 
 impl Circle {
-    fn new<const N: usize>() -> Self {
+    pub(crate) fn new<const N: usize>() -> Self {
         let (dir, ports) = (tempfile::tempdir().expect("directory"), free_ports::<N>().expect("ports"));
         let circle = Self { dir, members: Vec::new() };
         let run = |arguments: &[String]| {
@@ -48,7 +48,7 @@ impl Circle {
     }
 
     /// What the operator is started with.
-    fn flags(&self, quorum: usize, mode: &str, age: &str) -> Vec<String> {
+    pub(crate) fn flags(&self, quorum: usize, mode: &str, age: &str) -> Vec<String> {
         let witnesses = self.members.iter().map(|(port, key)| format!("--witness=http://127.0.0.1:{port}+{key}"));
         let rest = [
             format!("--witness-quorum={quorum}"),
@@ -59,7 +59,7 @@ impl Circle {
     }
 
     /// Starts one beside the cluster whose log it cosigns.
-    fn start(&self, stage: &Stage, number: usize) -> Component {
+    pub(crate) fn start(&self, stage: &Stage, number: usize) -> Component {
         self.start_at(stage, &anchor(stage.plane().kubectl(), "key"), number)
     }
 

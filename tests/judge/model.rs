@@ -88,6 +88,8 @@ struct World {
     model: Model,
     commands: Vec<Submitted>,
     dice: Dice,
+    /// State as it was written down at the last restart.
+    snapshot: Option<Vec<u8>>,
 }
 
 impl World {
@@ -100,12 +102,24 @@ impl World {
         outcome.reply
     }
 
-    /// A process dies; the next one knows what is in the ledger and nothing else.
+    /// A process dies; the next one knows what is in the ledger and nothing else. One that begins at a snapshot, which was taken
+    /// at the restart before, comes to the same.
     fn restart(&mut self) {
-        self.state = State::default();
-        for (kind, fields) in &self.entries {
-            let event = Event::read(kind, fields.clone()).expect("reads back");
-            self.state.apply(self.state.next_index(), &event).expect("applies");
+        let fold = |mut state: State| {
+            let begin = usize::try_from(state.next_index().0).expect("small");
+            for (kind, fields) in &self.entries[begin..] {
+                let event = Event::read(kind, fields.clone()).expect("reads back");
+                state.apply(state.next_index(), &event).expect("applies");
+            }
+            state
+        };
+        let bytes = |state: &State| serde_json::to_vec(&state.to_value().expect("a value")).expect("JSON");
+        self.state = fold(State::default());
+        let now = bytes(&self.state);
+        if let Some(kept) = self.snapshot.replace(now.clone()) {
+            let begin = State::from_value(serde_json::from_slice(&kept).expect("JSON")).expect("reads back");
+            self.state = fold(begin);
+            assert!(bytes(&self.state) == now, "the fold from a snapshot is another one");
         }
     }
 
@@ -257,8 +271,15 @@ fn ten_thousand_random_steps_agree_with_the_model() {
     // A post-mortem would stop the rule after five days; the clock of this test stands still.
     let state = org.state();
     let model = Model { version: 1, ..Model::default() };
-    let mut world =
-        World { state, entries: Vec::new(), model, commands: Vec::new(), dice: Dice(0x9E37_79B9_7F4A_7C15), org };
+    let mut world = World {
+        state,
+        entries: Vec::new(),
+        model,
+        commands: Vec::new(),
+        dice: Dice(0x9E37_79B9_7F4A_7C15),
+        snapshot: None,
+        org,
+    };
     // The founding is in the ledger too.
     let founding = deliberate(
         &Proposal::Adopt(Box::new(world.org.charter.clone())),

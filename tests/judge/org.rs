@@ -199,12 +199,16 @@ pub fn state_with(charter: &Value) -> State {
     state
 }
 
-/// Applies events at the end of State.
+/// Applies events at the end of State, which is written down and read again: nothing may depend on how it came about.
 pub fn apply(state: &mut State, events: &[Event]) {
     for event in events {
         let index: LogIndex = state.next_index();
         state.apply(index, event).expect("applies");
     }
+    let value = state.to_value().expect("a value");
+    let read = State::from_value(value.clone()).expect("reads back");
+    assert_eq!(read.to_value().expect("a value"), value, "State reads back as it was");
+    *state = read;
 }
 
 /// The usual facts: now, this cluster, the target is there.

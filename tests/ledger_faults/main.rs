@@ -5,6 +5,7 @@
 mod forward;
 mod keys;
 mod memory;
+mod prune;
 mod room;
 mod table;
 mod touched;

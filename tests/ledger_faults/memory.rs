@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use miax::api::GovernedKind;
 use miax::constitution::{Event, Facts, ObjectRef, Operation, Proposal, Request, State, StoredEvent, TargetFact};
-use miax::ledger::{BlockParts, Budget, Checkpoint, Head, LogTrust, Writer, block_name};
+use miax::ledger::{BlockParts, Budget, Checkpoint, Head, LogTrust, Writer, block_name, parse_block_name};
 use miax::store::{
-    BlockStore, CreateError, Health, HeldKeys, Ledger, ReadError, Sequencer, StoreEvent, WriterSource, held, replay,
+    BlockStore, CreateError, Health, HeldKeys, HotStore, Ledger, ReadError, Sequencer, Snapshot, StoreEvent,
+    WriterSource, held, replay, snapshot_name,
 };
 use miax::trust::{NoteSigner, sha256};
 use miax::units::{BlockNumber, UnixMillis, UnixSeconds};
@@ -57,6 +58,10 @@ pub(crate) struct MemoryStore {
     news: broadcast::Sender<StoreEvent>,
     /// Creates that found another block.
     conflicts: Arc<AtomicU64>,
+    /// Parts of snapshots, by name.
+    parts: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    /// Which call about snapshots and removals fails, and how many there were.
+    hot_fault: Arc<Mutex<(Option<usize>, usize)>>,
 }
 
 impl Default for MemoryStore {
@@ -69,6 +74,8 @@ impl Default for MemoryStore {
             late: Arc::default(),
             news: broadcast::channel(1024).0,
             conflicts: Arc::default(),
+            parts: Arc::default(),
+            hot_fault: Arc::default(),
         }
     }
 }
@@ -96,6 +103,31 @@ impl MemoryStore {
     /// Whoever restarts may try other bytes: it has another key.
     pub(crate) fn forget_tries(&self) {
         self.tried.lock().expect("lock").clear();
+    }
+
+    /// The next call of this number about snapshots and removals has no answer; of two, one was done all the same.
+    pub(crate) fn fail_hot_call(&self, number: usize) {
+        *self.hot_fault.lock().expect("lock") = (Some(number), 0);
+    }
+
+    /// Whether there were as many calls that one failed.
+    pub(crate) fn was_hit(&self) -> bool {
+        let (at, calls) = *self.hot_fault.lock().expect("lock");
+        at.is_some_and(|at| calls > at)
+    }
+
+    /// Whether this call gets an answer.
+    fn answers(&self) -> bool {
+        let mut fault = self.hot_fault.lock().expect("lock");
+        fault.1 += 1;
+        fault.0 != Some(fault.1 - 1)
+    }
+
+    /// Another snapshot in the place of the one at this block.
+    pub(crate) fn replace_snapshot(&self, block: BlockNumber, bytes: &[u8]) {
+        let packed = miax::store::pack_snapshot(bytes).expect("packed");
+        let named = packed.into_iter().enumerate().map(|(part, packed)| (snapshot_name(0, block, part), packed));
+        *self.parts.lock().expect("lock") = named.collect();
     }
 
     fn store(&self, number: u64, parts: &BlockParts) -> Result<(), CreateError> {
@@ -183,6 +215,45 @@ impl BlockStore for MemoryStore {
     }
 }
 
+impl HotStore for MemoryStore {
+    async fn names(&self) -> Result<Vec<String>, ReadError> {
+        if !self.answers() {
+            return Err(ReadError::Unavailable("no answer".into()));
+        }
+        let blocks = self.blocks().into_iter().map(|(number, _)| block_name(0, BlockNumber(number)));
+        Ok(blocks.chain(self.parts.lock().expect("lock").keys().cloned()).collect())
+    }
+
+    async fn create_part(&self, name: &str, packed: &[u8]) -> Result<(), CreateError> {
+        let answers = self.answers();
+        let mut parts = self.parts.lock().expect("lock");
+        if parts.contains_key(name) {
+            return Err(CreateError::Exists);
+        }
+        parts.insert(name.to_owned(), packed.to_vec());
+        if answers { Ok(()) } else { Err(CreateError::Refused("quota".into())) }
+    }
+
+    async fn read_part(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        match self.answers() {
+            true => Ok(self.parts.lock().expect("lock").get(name).cloned()),
+            false => Err(ReadError::Unavailable("no answer".into())),
+        }
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), CreateError> {
+        let answers = self.answers();
+        match parse_block_name(name) {
+            Some((_, number)) => {
+                self.blocks.lock().expect("lock").remove(&number.0);
+                let _ = self.news.send(StoreEvent::Deleted(name.to_owned()));
+            }
+            None => drop(self.parts.lock().expect("lock").remove(name)),
+        }
+        if answers { Ok(()) } else { Err(CreateError::Unknown("no answer".into())) }
+    }
+}
+
 pub(crate) fn log_key() -> NoteSigner {
     NoteSigner::try_new(ORIGIN, &[1; 32]).expect("name")
 }
@@ -201,7 +272,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) async fn start(store: &MemoryStore, name: &str, promised: Option<Checkpoint>) -> Self {
-        Self::with_keys(store, name, promised, (held(log_key()), Budget::default())).await
+        Self::with_keys(store, name, promised, (held(log_key()), Budget::default()), None).await
     }
 
     /// One that holds these keys of the log.
@@ -211,7 +282,7 @@ impl Process {
         promised: Option<Checkpoint>,
         log_keys: HeldKeys,
     ) -> Self {
-        Self::with_keys(store, name, promised, (log_keys, Budget::default())).await
+        Self::with_keys(store, name, promised, (log_keys, Budget::default()), None).await
     }
 
     /// One with a budget of its own.
@@ -221,7 +292,17 @@ impl Process {
         promised: Option<Checkpoint>,
         budget: Budget,
     ) -> Self {
-        Self::with_keys(store, name, promised, (held(log_key()), budget)).await
+        Self::with_keys(store, name, promised, (held(log_key()), budget), None).await
+    }
+
+    /// One that begins with a snapshot, if there is one.
+    pub(crate) async fn start_at(
+        store: &MemoryStore,
+        name: &str,
+        promised: Option<Checkpoint>,
+        snapshot: Option<Snapshot>,
+    ) -> Self {
+        Self::with_keys(store, name, promised, (held(log_key()), Budget::default()), snapshot).await
     }
 
     async fn with_keys(
@@ -229,6 +310,7 @@ impl Process {
         name: &str,
         promised: Option<Checkpoint>,
         (log_keys, budget): (HeldKeys, Budget),
+        snapshot: Option<Snapshot>,
     ) -> Self {
         let counter = AtomicU64::new(0);
         let own = name.to_owned();
@@ -238,6 +320,10 @@ impl Process {
         let (sequencer, ledger, input) =
             Sequencer::new(store.clone(), Head::genesis(trust()), promised, writers, clock);
         let (events, inbox) = mpsc::channel(64);
+        let sequencer = match snapshot {
+            Some(snapshot) => sequencer.with_snapshot(snapshot),
+            None => sequencer,
+        };
         let sequencing = tokio::spawn(sequencer.with_budget(budget).run(input, inbox));
         let mut news = store.news.subscribe();
         events.send(StoreEvent::ListBegins).await.expect("runs");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use miax::operator::objects;
+use miax::operator::{Pruning, objects};
 use miax::trust::parse_yaml_strict;
 use miax_cluster::{Tool, binary};
 use serde_json::Value;
@@ -41,12 +41,19 @@ fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {
 /// What only the chart has: the pods and what belongs to them. The release namespace is Helm's.
 const CHART_ONLY: [&str; 4] = ["Deployment ", "Service ", "PodDisruptionBudget ", "NetworkPolicy "];
 
+/// What pruning needs.
+const PRUNES: &str = ",controller.prune.enabled=true,controller.prune.keepBlocks=9,controller.archives[0].name=cold,\
+controller.archives[0].claim=one,controller.archives[1].name=far,controller.archives[1].claim=two,witnesses.members={https://w1.\
+example:7380+witness.example/w1+567cde09+BG56HN0psLeP0Tr0xVmP7/TvKpcWbjym8uT7/M2AUFvx}";
+
 #[test]
 fn the_chart_declares_what_the_code_declares() {
-    for seats in ["SRE,TCC", "OPS"] {
-        let mut declared = by_name(objects(None, &seats.split(',').map(str::to_owned).collect::<Vec<_>>()));
+    for (seats, pruning) in [("SRE,TCC", Pruning::Off), ("OPS", Pruning::On)] {
+        let organs: Vec<String> = seats.split(',').map(str::to_owned).collect();
+        let mut declared = by_name(objects(None, &organs, pruning));
         assert!(declared.remove("Namespace /miax-system").is_some());
-        let mut chart = by_name(rendered(&["--set", &format!("seats={{{seats}}}")]));
+        let prune = if pruning == Pruning::On { PRUNES } else { "" };
+        let mut chart = by_name(rendered(&["--set", &format!("seats={{{seats}}}{prune}")]));
         chart.retain(|name, _| !CHART_ONLY.iter().any(|kind| name.starts_with(kind)));
         let names = |map: &BTreeMap<String, Value>| map.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&chart), names(&declared), "{seats}");
@@ -182,6 +189,23 @@ fn the_controller_alone_gets_the_archives() {
 }
 
 #[test]
+fn the_controller_alone_prunes_where_it_is_told_to() {
+    let set = format!("seats={{SRE}}{PRUNES}");
+    for deployment in rendered(&["--set", &set]).into_iter().filter(|o| o["kind"] == "Deployment") {
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let is_controller = container["args"][0] == "controller";
+        let variables = container["env"].as_array().expect("variables");
+        let told = |name: &str| variables.iter().find(|v| v["name"] == name).and_then(|v| v["value"].as_str());
+        let expected = is_controller.then_some(("true", "9"));
+        assert_eq!(told("MIAX_PRUNE").zip(told("MIAX_KEEP_BLOCKS")), expected);
+    }
+    let plain = rendered(&[])
+        .into_iter()
+        .any(|o| o.to_string().contains("MIAX_PRUNE") || o.to_string().contains("miax-pruner"));
+    assert!(!plain, "nothing is deleted by default");
+}
+
+#[test]
 fn wrong_values_are_refused() {
     let check = |more: &[&str], part: &str| {
         let fixed = ["template", "miax", "charts/miax", "--namespace", "miax-system"];
@@ -197,6 +221,10 @@ fn wrong_values_are_refused() {
     check(&["--set", "controller.clientCa.configMap=x"], "clientCa");
     check(&["--set", "webhook.clientCa.configMap=A_B"], "configMap");
     check(&["--set", "webhook.clientCa.configMap=a,webhook.clientCa.secret=b"], "not both");
+    check(&["--set", "controller.prune.enabled=true"], "two controller.archives");
+    let mode = format!("seats={{SRE}}{PRUNES},witnesses.mode=off");
+    check(&["--set", &mode], "witnesses");
+    check(&["--set", "controller.prune.keepBlocks=0"], "keepBlocks");
     check(&["--set", "controller.archives[0].name=A,controller.archives[0].claim=a"], "name");
     check(&["--set", "controller.archives[0].name=a"], "claim");
     check(&["--set", "controller.archives[0].name=a,controller.archives[0].url=ftp://x"], "url");

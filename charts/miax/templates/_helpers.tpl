@@ -11,6 +11,14 @@
 {{- fail "webhook.clientCa.name says nothing without webhook.clientCa.configMap or webhook.clientCa.secret" -}}
 {{- end -}}
 {{- end -}}
+{{- if .Values.controller.prune.enabled -}}
+{{- if lt (len .Values.controller.archives) 2 -}}
+{{- fail "controller.prune needs two controller.archives: what is deleted must be in both" -}}
+{{- end -}}
+{{- if or (not .Values.witnesses.members) (eq .Values.witnesses.mode "off") -}}
+{{- fail "controller.prune needs witnesses that are asked: witnesses.members, and witnesses.mode other than off" -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.witnesses -}}
 {{- if and (eq .mode "require") (not .members) -}}
 {{- fail "witnesses.mode is require, but witnesses.members is empty: nothing could ever be allowed" -}}
@@ -108,6 +116,10 @@ containers:
       {{- with include "miax.archives" . }}
       - {name: MIAX_ARCHIVES, value: {{ . | quote }}}
       - {name: MIAX_ARCHIVE_PATIENCE, value: {{ $.root.Values.controller.archivePatience | quote }}}
+      {{- end }}
+      {{- if and (eq .role "controller") .root.Values.controller.prune.enabled }}
+      - {name: MIAX_PRUNE, value: "true"}
+      - {name: MIAX_KEEP_BLOCKS, value: {{ .root.Values.controller.prune.keepBlocks | quote }}}
       {{- end }}
       {{- with .root.Values.witnesses }}
       {{- if .members }}

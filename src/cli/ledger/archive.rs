@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::output::{Answer, Failure, failure, print};
 use crate::cli::source::{Published, Source, Verified};
-use crate::ledger::{ArchiveName, ArchiveObject, Head, LogTrust, SignedCheckpoint, Tiling};
+use crate::ledger::{ArchiveName, ArchiveObject, Head, SignedCheckpoint, Tiling};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -33,6 +33,7 @@ enum Put {
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let Arguments { directory, source } = arguments;
     let (ledger, _, head) = source.whole_with_head()?;
+    ledger.all_blocks()?;
     let published = ledger.published()?;
     let (objects, size) = lay_out(&ledger, &head, published.size())?;
     let (mut created, mut known) = (0_u64, 0_u64);
@@ -62,9 +63,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
 }
 
 fn vouches(note: &[u8], ledger: &Verified, published: &Published) -> bool {
-    let LogTrust { origin, epoch: _, key } = &ledger.trust;
-    let opened = SignedCheckpoint::open(&String::from_utf8_lossy(note), origin, key);
-    opened.is_ok_and(|signed| signed == published.signed)
+    let opened = SignedCheckpoint::open_with(&String::from_utf8_lossy(note), &ledger.keys);
+    opened.is_ok_and(|signed| signed.checkpoint() == published.signed.checkpoint())
 }
 
 /// Every object of an archive over `size` entries.

@@ -79,7 +79,7 @@ fn inclusion(
     index: LogIndex,
     extra: Option<Vec<u8>>,
 ) -> Result<String, Failure> {
-    let proof = ledger.tree().inclusion(index, published.size());
+    let proof = ledger.tree()?.inclusion(index, published.size());
     let proof = proof.ok_or_else(|| Failure::new(format!("entry {index} is not in the tree of the checkpoint")))?;
     Ok(InclusionText { extra, proof, checkpoint: published.note.clone() }.to_string())
 }
@@ -88,7 +88,7 @@ fn consistency(ledger: &Verified, published: &Published, path: &Path) -> Result<
     let old = Published::read(path, &ledger.keys)?;
     let place = path.display();
     let (before, now) = (old.size(), published.size());
-    let proof = ledger.tree().consistency(before, now).ok_or_else(|| {
+    let proof = ledger.tree()?.consistency(before, now).ok_or_else(|| {
         Failure::new(format!("{place}: it is over {before} entries, the newer checkpoint is over {now} only"))
             .with_next("if the file is genuine, the end of the ledger is missing or the ledger was set back")
     })?;

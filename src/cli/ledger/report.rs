@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cli::output::{Answer, Tone, one_line, paint, table, tell};
+use crate::cli::pruned::Began;
 use crate::cli::source::Verified;
 use crate::ledger::{Check, Finding, FindingClass, Outcome, Report, Scope, outcomes};
 
@@ -76,7 +77,7 @@ pub(super) fn checks_text(report: &Report, scope: &Scope) -> String {
 }
 
 pub(super) fn report_value(ledger: &Verified) -> Value {
-    let Verified { report, scope, trust, claims, .. } = ledger;
+    let Verified { report, scope, trust, claims, began, .. } = ledger;
     let checks = outcomes(report, scope);
     json!({
         "verdict": verdict(&report.findings),
@@ -84,6 +85,7 @@ pub(super) fn report_value(ledger: &Verified) -> Value {
         "blocks": report.blocks,
         "entries": report.entries,
         "first": report.first,
+        "snapshot": began.as_ref().map(|b| json!({"block": b.block, "entry": b.meant})),
         "root": report.root,
         "origin": trust.origin,
         "key": trust.key.to_string(),
@@ -102,12 +104,17 @@ pub(super) fn report_text(ledger: &Verified) -> String {
         Some(FindingClass::Tampered) => paint("tampered", Tone::Bad),
         Some(class) => paint(&format!("could not tell, {}", class.as_str()), Tone::Doubt),
     };
-    let from = if first.0 == 0 { String::new() } else { format!(", those before entry {first} in an earlier run") };
+    let from = match (first.0, &ledger.began) {
+        (0, _) => String::new(),
+        (_, Some(_)) => format!(" from entry {first} on"),
+        (_, None) => format!(", those before entry {first} in an earlier run"),
+    };
     lines.push(format!("{word}: {entries} entries in {blocks} blocks verify{from}, root {root}"));
     lines.push(match checkpoint {
         Some(size) => format!("a checkpoint over {size} entries was compared"),
         None => "no checkpoint was compared: a cut end would not show".to_owned(),
     });
+    lines.extend(ledger.began.as_ref().map(Began::text));
     lines.join("\n")
 }
 

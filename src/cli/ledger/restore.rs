@@ -9,10 +9,12 @@ use crate::api::names::{CONTROLLER_ACCOUNT, SYSTEM_NAMESPACE};
 use crate::cli::dump::Dump;
 use crate::cli::online::Cluster;
 use crate::cli::output::{Answer, Failure, Format, Tone, paint, print, tell};
+use crate::cli::pruned::snapshot_of;
 use crate::cli::source::{Trust, Verified};
 use crate::cli::walk::verify;
 use crate::ledger::{BlockParts, LogTrust, parse_block_name};
 use crate::store::{BlockStore as _, ConfigMapStore, CreateError};
+use crate::units::BlockNumber;
 
 use super::report::finding_line;
 
@@ -29,6 +31,9 @@ Exit codes: 0 the ledger is whole, 1 the copy is of another history or was tampe
 pub(super) struct Arguments {
     /// A copy of the ledger: a directory, a tarball, or a dump.
     path: PathBuf,
+    /// Write back what was pruned too, from the first block on: for `miax-operator open-epoch`, which needs every block.
+    #[arg(long)]
+    all: bool,
     /// Say what would be written, and write nothing.
     #[arg(long)]
     dry_run: bool,
@@ -45,16 +50,17 @@ pub(super) struct Arguments {
 type Missing = (String, BlockParts);
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    let Arguments { path, dry_run, cluster, trust, output } = arguments;
+    let Arguments { path, all, dry_run, cluster, trust, output } = arguments;
     let copy = Dump::read(path)?;
     let live = cluster.read_ledger()?;
-    let LogTrust { origin, epoch: _, key } = trust.of(&live)?;
-    let known = Trust::of_log(&origin, &key);
+    let log = trust.of(&live)?;
+    let known = Trust::of_log(&log.origin, &log.key);
     let (copied, _) = verify(copy, &known)?;
     if !copied.report.is_whole() {
         return refuse(&copied, "the copy does not verify by itself");
     }
-    let missing = match compare(&live, copied) {
+    let begin = if *all { BlockNumber(0) } else { begin_of(&live, &log.in_epoch(live.lineage().epoch())) };
+    let missing = match compare(&live, copied, begin) {
         Ok(missing) => missing,
         Err(name) => {
             let word = paint("tampered", Tone::Bad);
@@ -89,10 +95,17 @@ fn refuse(ledger: &Verified, what: &str) -> Result<Answer, Failure> {
     Ok(super::report::answer(&ledger.report.findings))
 }
 
+/// The first block that belongs into the cluster: what was pruned does not, unless its snapshot is gone.
+fn begin_of(live: &Dump, trust: &LogTrust) -> BlockNumber {
+    let snapshot = snapshot_of(live, trust).and_then(Result::ok);
+    snapshot.map_or(BlockNumber(0), |snapshot| snapshot.head.next_block())
+}
+
 /// The blocks that the cluster lacks; or the name of one that is another one there.
-fn compare(live: &Dump, copied: Verified) -> Result<Vec<Missing>, String> {
+fn compare(live: &Dump, copied: Verified, begin: BlockNumber) -> Result<Vec<Missing>, String> {
     let mut missing = Vec::new();
-    for (name, parts) in copied.parts {
+    let belongs = |name: &str| parse_block_name(name).is_some_and(|(_, number)| number >= begin);
+    for (name, parts) in copied.parts.into_iter().filter(|(name, _)| belongs(name)) {
         match live.blocks.iter().find(|(found, _)| *found == name) {
             None => missing.push((name, parts)),
             Some((_, Ok(found))) if *found == parts => {}

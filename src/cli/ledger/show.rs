@@ -161,6 +161,14 @@ fn describe_event(event: &Event, rows: &mut Rows) {
             rows.add("because", &e.what);
             rows.add("hashed", &format!("{} entries, root {}", e.size, e.root));
         }
+        Event::Prune(e) => {
+            let what = format!(
+                "the first {} entries may leave the cluster; block {} is the first that stays",
+                e.size, e.block
+            );
+            rows.add("what", &what);
+            rows.add("snapshot", &format!("{}, root {}", e.snapshot, e.root));
+        }
         Event::ArchiveSeal(e) => {
             rows.add("what", &format!("the archive {} holds the first {} entries; {} before", e.store, e.to, e.from));
             rows.add("root", &e.root.to_string());

@@ -122,6 +122,7 @@ impl<'a> From<&'a Event> for Told<'a> {
                 ..Told::about(&e.object, e.digest, format!("epoch {} goes on with {} entries", e.epoch, e.entries))
             },
             Event::Recover(e) => Told::of_the_log(format!("whole again: {}", e.what)),
+            Event::Prune(e) => Told::of_the_log(format!("the first {} entries may leave the cluster", e.size)),
             Event::ArchiveSeal(e) => Told::of_the_log(format!("archive {} holds {} entries", e.store, e.to)),
             Event::KeyAdd(e) => {
                 let text = |field: &str| e.fields.get(field).and_then(Value::as_str).unwrap_or_default();

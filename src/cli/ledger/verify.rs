@@ -31,6 +31,7 @@ use super::{folded, pack};
   miax ledger verify ledger.tar.gz --key KEY --folded audit.txt
   miax ledger verify ledger.tar.gz --key KEY --index 12 --payload cmd.yaml --salt HEX
   miax ledger verify --proof growth.txt --continues kept.txt --key KEY
+  miax ledger verify pruned.tar.gz --archive /mnt/archive --key KEY
   miax ledger verify --fork miax-fork-0123456789abcdef.json --key KEY
 
 Exit codes: 0 good or proven, 1 tampered with or not proven, 2 could not tell: incomplete, unwitnessed, unsupported, or unreadable.")]
@@ -44,6 +45,9 @@ pub(super) struct Arguments {
     /// A fork proof that `miax ledger audit` wrote: that the log told two histories, and which key did.
     #[arg(long, value_name = "FILE", conflicts_with = "proof")]
     fork: Option<PathBuf>,
+    /// An archive that holds what has left the cluster: what was before the first block of the dump is read from there.
+    #[arg(long, value_name = "DIR", requires = "path")]
+    archive: Option<PathBuf>,
     /// A proof that `miax ledger prove` or another program wrote.
     #[arg(long, value_name = "FILE")]
     proof: Option<PathBuf>,
@@ -82,7 +86,8 @@ enum Refusal {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
-    let Arguments { path, pack, fork, proof, entry, continues, checks, folded, opened, trust, output } = arguments;
+    let Arguments { path, pack, fork, archive, proof, entry, continues, checks, folded, opened, trust, output } =
+        arguments;
     let pack = match (pack, path) {
         (Some(path), _) => Some(read_file(path)?),
         (None, Some(path)) => pack::read(path)?,
@@ -97,7 +102,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         return Ok(answer(&checked.findings));
     }
     if let Some(path) = path {
-        let (mut ledger, _) = verify(Dump::read(path)?, trust)?;
+        let mut dump = Dump::read(path)?;
+        if let Some(archive) = archive {
+            dump.complete(Dump::read(archive)?);
+        }
+        let (mut ledger, _) = verify(dump, trust)?;
         if let Some(folded) = folded {
             folded::compare(&mut ledger, folded)?;
         }

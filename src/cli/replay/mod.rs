@@ -2,6 +2,7 @@
 //! facts that its entry holds, and must come out the same.
 
 mod documents;
+mod samples;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,8 +21,9 @@ use crate::units::{Digest, LogIndex, UnixSeconds};
 
 use super::output::{Answer, Failure, Tone, failure, one_line, paint, print};
 use super::simulate::cluster_uid;
-use super::source::Source;
+use super::source::{Source, Verified};
 use documents::Documents;
+use samples::samples;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -93,16 +95,17 @@ struct Bench {
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let Arguments { documents, genesis, source } = arguments;
     let mut documents = Documents::read(documents)?;
-    let (origin, entries) = source.entries()?;
+    let (Verified { trust, entries, began, .. }, _) = source.whole()?;
+    let begin = began.map(|began| began.state).unwrap_or_default();
     // Charters are in the ledger itself, whole.
     let charters = charters(&entries);
     let first = charters.first().and_then(|charter| Manifest::read(charter).ok()).map(|m| m.document.digest);
     charters.into_iter().for_each(|charter| documents.add(charter));
     let mut bench = Bench {
         documents,
-        cluster_uid: cluster_uid(&origin).to_owned(),
-        genesis: genesis.or(first),
-        state: State::default(),
+        cluster_uid: cluster_uid(&trust.origin).to_owned(),
+        genesis: genesis.or(begin.first_charter()).or(first),
+        state: begin,
         allowed: HashMap::new(),
         pieces: Vec::new(),
         before: State::default(),
@@ -137,17 +140,6 @@ fn charters(entries: &[Recorded]) -> Vec<Value> {
         }
     }
     charters
-}
-
-/// The samples of floods with the index of their entry, by how many entries there were when they were judged.
-fn samples(entries: &[Recorded]) -> HashMap<LogIndex, Vec<(LogIndex, &Arc<DecisionEvent>)>> {
-    let mut samples: HashMap<LogIndex, Vec<_>> = HashMap::new();
-    for Recorded { index, time: _, writer: _, event } in entries {
-        if let Event::Flood(flood) = event {
-            samples.entry(flood.after).or_default().push((*index, &flood.sample));
-        }
-    }
-    samples
 }
 
 /// A writer that died leaves pieces without an adoption; the next one starts over at part 0.
@@ -198,6 +190,7 @@ impl Bench {
             | Event::Unwitnessed(_)
             | Event::Recover(_)
             | Event::ArchiveSeal(_)
+            | Event::Prune(_)
             | Event::KeyAdd(_)
             | Event::KeyRetire(_)
             | Event::KeyRevoke(_) => Finding::Observed,
@@ -329,6 +322,7 @@ fn describe(event: &Event) -> String {
         Event::Lapse(e) => &e.object,
         Event::Flood(e) => &e.sample.object,
         Event::ArchiveSeal(_)
+        | Event::Prune(_)
         | Event::Document(_)
         | Event::Recover(_)
         | Event::PolicySet(_)

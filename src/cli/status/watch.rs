@@ -159,6 +159,7 @@ fn ended(recorded: &Recorded) -> Option<String> {
         | Event::PolicySet(_)
         | Event::Unwitnessed(_)
         | Event::ArchiveSeal(_)
+        | Event::Prune(_)
         | Event::KeyAdd(_)
         | Event::KeyRetire(_)
         | Event::KeyRevoke(_) => None,

@@ -1,10 +1,9 @@
 //! Charters come into force from the ledger alone: their text stands in it, in pieces.
 
-use crate::trust::{parse_json_strict, sha256};
+use crate::trust::sha256;
 use crate::units::{Digest, LogIndex};
 
 use super::super::event::{AdoptEvent, CharterRef};
-use super::super::manifest::Manifest;
 use super::{InForce, State, StateError};
 
 impl State {
@@ -12,19 +11,12 @@ impl State {
         let AdoptEvent { object, version, digest, text } = event;
         let wrong = |what: String| StateError::DocumentWrong { index, what };
         let whole = self.assemble(text).ok_or(StateError::DocumentIncomplete { index, text: *text })?;
-        let value = parse_json_strict(whole.as_bytes()).map_err(|e| wrong(e.to_string()))?;
-        let manifest = Manifest::read(&value).map_err(|e| wrong(e.to_string()))?;
-        let Manifest { document, id, version: found, authority: _, ratify_by, charter } = manifest;
-        if document.digest != *digest || document.object != *object || found != *version {
-            return Err(wrong(format!(
-                "it is {} version {found} with the digest {}",
-                document.object, document.digest
-            )));
+        let charter = InForce::read(whole.into(), index).map_err(wrong)?;
+        let CharterRef { version: found, digest: read } = &charter.reference;
+        if read != digest || charter.object != *object || found != version {
+            return Err(wrong(format!("it is {} version {found} with the digest {read}", charter.object)));
         }
-        let reference = CharterRef { version: *version, digest: *digest };
-        let expires_at = document.expires_at;
-        let object = object.clone();
-        self.charters.adopt(index, InForce { object, id, reference, expires_at, ratify_by, since: index, charter });
+        self.charters.adopt(index, charter);
         self.documents.remove(text);
         Ok(())
     }

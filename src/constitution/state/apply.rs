@@ -61,6 +61,7 @@ impl State {
             Event::PolicySet(e) => self.set_policy(e),
             Event::Unwitnessed(e) => self.set_unwitnessed(index, e)?,
             Event::ArchiveSeal(e) => self.archive_sealed(index, e)?,
+            Event::Prune(e) => self.set_pruned(index, e)?,
             Event::Flood(_) | Event::Recover(_) | Event::KeyAdd(_) | Event::KeyRetire(_) | Event::KeyRevoke(_) => {}
         }
         self.note_substance(index, event);

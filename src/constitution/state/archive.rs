@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{Digest, LogIndex};
 
 use super::super::event::{ArchiveSealEvent, Event};
@@ -9,7 +11,8 @@ use super::super::proposal::{Outcome, Reply};
 use super::{State, StateError};
 
 /// What an archive holds, by the entry that sealed it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Archived {
     /// Number of entries.
     pub size: u64,
@@ -20,7 +23,8 @@ pub struct Archived {
 }
 
 /// All archives.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Archives {
     sealed: imbl::OrdMap<Arc<str>, Archived>,
     /// Number of entries up to the last one that says more than that the ledger was kept.
@@ -70,7 +74,11 @@ impl State {
     pub(super) fn note_substance(&mut self, index: LogIndex, event: &Event) {
         match event {
             // What only says how the ledger is kept comes again by itself.
-            Event::ArchiveSeal(_) | Event::KeyAdd(_) | Event::PolicySet(_) | Event::Unwitnessed(_) => {}
+            Event::ArchiveSeal(_)
+            | Event::Prune(_)
+            | Event::KeyAdd(_)
+            | Event::PolicySet(_)
+            | Event::Unwitnessed(_) => {}
             Event::Decision(_)
             | Event::Stored(_)
             | Event::Document(_)

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
 use super::in_force::InForce;
@@ -20,6 +22,27 @@ pub(super) struct Charters {
     changed: Option<LogIndex>,
 }
 
+/// The charters as a value. Of those that count the text is kept, from which everything else is read again.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ChartersForm {
+    current: Option<Adopted>,
+    base: Option<Adopted>,
+    adopted: imbl::OrdMap<Digest, LogIndex>,
+    newest: u64,
+    first: Option<Digest>,
+    lapsed: Option<LogIndex>,
+    changed: Option<LogIndex>,
+}
+
+/// A charter by its text and its `adopt` entry.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Adopted {
+    text: Arc<str>,
+    since: LogIndex,
+}
+
 /// An emergency charter that is neither ratified nor lapsed.
 #[derive(Clone, Copy, Debug)]
 pub struct Emergency<'a> {
@@ -32,6 +55,21 @@ pub struct Emergency<'a> {
 }
 
 impl Charters {
+    pub(super) fn form(self) -> ChartersForm {
+        let Self { current, base, adopted, newest, first, lapsed, changed } = self;
+        let of = |charter: Arc<InForce>| Adopted { text: charter.text.clone(), since: charter.since };
+        ChartersForm { current: current.map(of), base: base.map(of), adopted, newest, first, lapsed, changed }
+    }
+
+    /// Reads the charters again; or tells what is wrong with one.
+    pub(super) fn of_form(form: ChartersForm) -> Result<Self, String> {
+        let ChartersForm { current, base, adopted, newest, first, lapsed, changed } = form;
+        let read = |found: Option<Adopted>| {
+            found.map(|Adopted { text, since }| InForce::read(text, since).map(Arc::new)).transpose()
+        };
+        Ok(Self { current: read(current)?, base: read(base)?, adopted, newest, first, lapsed, changed })
+    }
+
     pub(super) fn at(&self, now: UnixSeconds) -> Option<&InForce> {
         match self.emergency() {
             // Time alone makes it lapse, also before anybody has written it down.

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::LogIndex;
 
 use super::super::event::{DecisionEvent, EffectBeginEvent, EffectEndEvent};
 
 /// Where a command stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CommandState {
     /// Stored without effect until people have signed it.
     Held {

@@ -3,13 +3,16 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
 use super::super::action::{StateAction, Target};
 use super::super::event::EnactEvent;
 
 /// A decision that stands until something ends it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Standing {
     /// Digest of the command that decided.
     pub decision: Digest,
@@ -22,7 +25,8 @@ pub struct Standing {
 }
 
 /// A workload that a rule does not bind for a time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Waiver {
     /// Name of the rule, or [`FREEZE`](super::super::action::FREEZE).
     pub rule: String,
@@ -35,7 +39,8 @@ pub struct Waiver {
 }
 
 /// Everything that organs decided about what others may do.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Government {
     revoked: imbl::HashMap<Arc<str>, LogIndex>,
     /// By namespace.

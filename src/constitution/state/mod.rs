@@ -7,9 +7,11 @@ mod archive;
 mod charters;
 mod command;
 mod epoch;
+mod form;
 mod government;
 mod in_force;
 mod obligation;
+mod pruning;
 mod refusals;
 mod witnessing;
 
@@ -27,9 +29,11 @@ use super::request::Request;
 pub use archive::Archived;
 pub use charters::Emergency;
 pub use command::CommandState;
+pub use form::StateFormError;
 pub use government::{Standing, Waiver};
 pub use in_force::{InForce, Lifetime};
 pub use obligation::{Obligation, Owed};
+pub use pruning::Pruned;
 
 /// What the ledger's events add up to. Cheap to copy: the copy shares everything until it changes.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +53,7 @@ pub struct State {
     refusals: refusals::Refusals,
     witnessing: witnessing::Witnessing,
     archives: archive::Archives,
+    pruned: Option<Arc<Pruned>>,
     /// The latest time that an entry was decided at.
     newest_time: UnixSeconds,
     epoch: u16,
@@ -105,6 +110,12 @@ pub enum StateError {
         index: LogIndex,
         /// What is wrong.
         what: String,
+    },
+    /// The ledger was pruned, but not on from the last time, or fewer than two archives hold what goes.
+    #[error("entry {index}: the ledger was pruned beyond what archives hold, or not on from before")]
+    PruneOrder {
+        /// Index of the entry.
+        index: LogIndex,
     },
     /// Time without witnesses ended that had not begun, or began twice.
     #[error("entry {index}: the time without witnesses is out of order")]

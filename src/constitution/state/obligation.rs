@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
 use super::super::event::{EffectBeginEvent, EnactEvent, ObjectRef, SignerRef};
 
 /// What has to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Owed {
     /// The post-mortem of a command; a Review meets it.
     PostMortem,
@@ -16,7 +18,8 @@ pub enum Owed {
 }
 
 /// Something that is owed since a command began or was enacted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Obligation {
     /// What.
     pub owed: Owed,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::trust::sha256;
 use crate::units::{Digest, LogIndex, Seconds};
 
@@ -15,7 +17,8 @@ const REMEMBERED: usize = 4096;
 const ANSWERS_FOR: Seconds = Seconds(24 * 3600);
 
 /// Refusals that were written lately.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Refusals {
     newest: imbl::HashMap<Digest, (LogIndex, Arc<DecisionEvent>)>,
     order: imbl::Vector<Digest>,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{LogIndex, UnixSeconds};
 
 use super::super::event::{Event, PolicySetEvent, UnwitnessedEvent};
@@ -9,7 +11,8 @@ use super::super::proposal::{Outcome, Reply};
 use super::{State, StateError};
 
 /// What the log says about its witnesses.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Witnessing {
     policy: Option<Arc<PolicySetEvent>>,
     unwitnessed: Option<(LogIndex, UnixSeconds)>,

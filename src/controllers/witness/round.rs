@@ -115,6 +115,11 @@ impl<S: BlockStore> Witnesses<S> {
         Ok(contradicts(shown, keys, self.leaves.tree()))
     }
 
+    /// How many entries every witness has cosigned for us; 0 while one has cosigned none, or there is none.
+    pub(in super::super) fn least(&self) -> u64 {
+        self.peers.iter().map(|peer| peer.done.map_or(0, |(size, _)| size)).min().unwrap_or(0)
+    }
+
     /// Asks every witness that has not cosigned this checkpoint, or not for a while.
     pub(in super::super) async fn ask(&mut self, question: &Question<'_>) -> Result<Round, LeafError> {
         if self.peers.is_empty() {

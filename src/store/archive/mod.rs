@@ -8,6 +8,7 @@
 //! 3. `checkpoint`: readers of the archive find everything that it vouches for.
 //! 4. the entry `archive.seal`: only what it covers counts as archived. Without it the next run repeats 1 to 3.
 
+mod hold;
 mod place;
 mod run;
 
@@ -45,6 +46,14 @@ pub enum ArchiveError {
     /// The archive cannot be continued by the ledger that is here.
     #[error("the archive does not go with this ledger: {0}")]
     Ahead(String),
+    /// It holds what a key of the log signed, and the ledger that is here is not that.
+    #[error("the archive does not go with this ledger: {what}")]
+    Contradicts {
+        /// The checkpoint, with its signatures.
+        note: String,
+        /// How they differ.
+        what: String,
+    },
     /// The archive is not what it should be.
     #[error(transparent)]
     Damaged(#[from] TilingError),
@@ -85,7 +94,7 @@ impl ArchiveError {
     #[must_use]
     pub fn trouble(&self) -> ArchiveTrouble {
         match self {
-            Self::Ahead(_) => ArchiveTrouble::Ahead,
+            Self::Ahead(_) | Self::Contradicts { .. } => ArchiveTrouble::Ahead,
             Self::Damaged(_) => ArchiveTrouble::Damaged,
             Self::Differs { .. } => ArchiveTrouble::Differs,
             Self::Late { .. } => ArchiveTrouble::Late,

@@ -96,9 +96,8 @@ impl ArchiveRun {
             other => return other,
         };
         let known = self.store.read(name).await?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let trust = log.trust();
-        let known = known.and_then(|note| SignedCheckpoint::open(&note, &trust.origin, &trust.key).ok());
-        if known.as_ref() == Some(signed) { Ok(()) } else { Err(differs) }
+        let known = known.and_then(|note| SignedCheckpoint::open_with(&note, log.log_keys()).ok());
+        if known.is_some_and(|known| known.checkpoint() == signed.checkpoint()) { Ok(()) } else { Err(differs) }
     }
 
     async fn add(&self, object: &ArchiveObject, growth: &mut Growth) -> Result<(), ArchiveError> {
@@ -113,18 +112,16 @@ impl ArchiveRun {
         let Growing { sealed: _, note: _, signed, log, now: _ } = growing;
         let Some(bytes) = self.store.read(ArchiveName::Checkpoint).await? else { return Ok(0) };
         let text = String::from_utf8_lossy(&bytes);
-        let trust = log.trust();
-        let newest = SignedCheckpoint::open(&text, &trust.origin, &trust.key)
+        let newest = SignedCheckpoint::open_with(&text, log.log_keys())
             .map_err(|e| ArchiveError::Ahead(format!("its checkpoint: {e}")))?;
+        let contradicts = |what: String| ArchiveError::Contradicts { note: text.clone().into_owned(), what };
         let (kept, here) = (newest.checkpoint(), signed.checkpoint());
         if kept.size > log.next_index().0 {
             let (kept, here) = (kept.size, log.next_index());
-            return Err(ArchiveError::Ahead(format!(
-                "it holds {kept} entries, the ledger only {here}: it was set back"
-            )));
+            return Err(contradicts(format!("it holds {kept} entries, the ledger only {here}: it was set back")));
         }
         if kept.size == here.size && kept.root != here.root {
-            return Err(ArchiveError::Ahead(format!("it vouches for other {} entries than the ledger", kept.size)));
+            return Err(contradicts(format!("it vouches for other {} entries than the ledger", kept.size)));
         }
         Ok(kept.size)
     }
@@ -138,8 +135,7 @@ impl ArchiveRun {
         let name = ArchiveName::CheckpointAt(size);
         let missing = ArchiveError::Differs { name, what: "was sealed, but is not there" };
         let note = self.store.read(name).await?.ok_or(missing)?;
-        let trust = log.trust();
-        let signed = SignedCheckpoint::open(&String::from_utf8_lossy(&note), &trust.origin, &trust.key)
+        let signed = SignedCheckpoint::open_with(&String::from_utf8_lossy(&note), log.log_keys())
             .ok()
             .filter(|c| (c.checkpoint().size, c.checkpoint().root) == (size, root))
             .ok_or(ArchiveError::Differs { name, what: "is not the checkpoint that was sealed" })?;

@@ -41,6 +41,7 @@ impl<'a> Asked<'a> {
             | Proposal::Policy(_)
             | Proposal::Unwitnessed(_)
             | Proposal::Archived(_)
+            | Proposal::Prune(_)
             | Proposal::End(_) => None,
         }
     }

@@ -7,12 +7,13 @@
 //! 3. fold it into our own State: a restart does the same from what is stored.
 //! 4. answer: if this is lost, the block stands, no `stored` follows, and a repeated question finds its UID.
 
+mod begin;
 mod clock;
 mod observe;
 mod room;
 mod writers;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::constitution::{Event, KeyEvent, Proposal, State};
 use crate::ledger::{BlockError, BlockParts, Budget, Checkpoint, Entry, Head, HotSize, Writer, boundary_room};
-use crate::units::{BlockNumber, Digest, LogIndex, UnixMillis};
+use crate::units::{BlockNumber, LogIndex, UnixMillis};
 
 use super::block_store::{BlockStore, CreateError};
 use super::draft::{Draft, judge_safely};
@@ -31,6 +32,7 @@ use super::handle::{
     AppendError, Committed, Confirmed, Health, Kept, Ledger, SequencerInput, Stats, Submission, View, connect,
 };
 use super::replay::encode;
+use begin::{Begin, Prints};
 use room::class_of;
 
 pub use writers::WriterSource;
@@ -63,8 +65,12 @@ pub struct Sequencer<S> {
     newest: UnixMillis,
     head: Head,
     state: State,
-    /// Digest of each block as stored, by number: what a later look at the store is compared with.
-    prints: Vec<Digest>,
+    /// What is known of the blocks in the store: what a later look at it is compared with.
+    prints: Prints,
+    /// The first block that we look at.
+    first: BlockNumber,
+    /// The snapshot that we began with, until the ledger vouches for it.
+    begin: Option<Begin>,
     /// What is in the store, and how much may be.
     hot: HotSize,
     budget: Budget,
@@ -77,8 +83,8 @@ pub struct Sequencer<S> {
     past_help: bool,
     /// How many blocks we appended since another writer did.
     alone_for: u32,
-    /// While the store is listed: which of the blocks known before were seen since.
-    listing: Option<Vec<bool>>,
+    /// While the store is listed: the blocks known before that were not seen since.
+    listing: Option<BTreeSet<BlockNumber>>,
     /// Ends of our own blocks that were not yet seen in the store, oldest first.
     unconfirmed: VecDeque<(BlockNumber, Confirmed)>,
     confirmed: Confirmed,
@@ -117,7 +123,9 @@ impl<S: BlockStore> Sequencer<S> {
             newest: UnixMillis(0),
             head,
             state: State::default(),
-            prints: Vec::new(),
+            prints: Prints::default(),
+            first: BlockNumber(0),
+            begin: None,
             hot,
             budget,
             health: Health::Starting,
@@ -374,8 +382,8 @@ impl<S: BlockStore> Sequencer<S> {
             self.break_off(what.clone());
             return Err(AppendError::Broken(what));
         }
-        self.remember(parts);
         let number = BlockNumber(self.head.next_block().0.saturating_sub(1));
+        self.remember(number, parts);
         self.unconfirmed.push_back((number, self.end()));
         self.publish();
         Ok(())

@@ -33,10 +33,14 @@ impl<S: BlockStore> Sequencer<S> {
     /// Takes in what the watch of the store saw.
     pub(super) fn observe(&mut self, event: StoreEvent) {
         match event {
-            StoreEvent::ListBegins => self.listing = Some(vec![false; self.prints.len()]),
+            StoreEvent::ListBegins => self.listing = Some(self.prints.numbers().collect()),
             StoreEvent::Seen(name, number, Ok(parts)) => self.seen(&name, number, &parts),
             StoreEvent::Seen(_, _, Err(error)) => self.break_off(error.to_string()),
-            StoreEvent::Deleted(name) => self.break_off(format!("`{name}` was deleted")),
+            StoreEvent::Deleted(name) => {
+                if self.gone(&name).is_some() {
+                    self.break_off(format!("`{name}` was deleted"));
+                }
+            }
             StoreEvent::ListEnds => self.listed(),
             StoreEvent::Alarm(what) => {
                 // What the store holds cannot disprove what somebody else holds.
@@ -45,24 +49,28 @@ impl<S: BlockStore> Sequencer<S> {
             }
             StoreEvent::Interrupted => self.end_in_doubt = true,
             StoreEvent::AuditBegins => self.undisturbed = true,
-            StoreEvent::Audited(blocks) => self.audited(&blocks),
+            StoreEvent::Audited(first, blocks) => self.audited(first, &blocks),
             StoreEvent::AuditFailed(what) => self.break_off(what),
         }
     }
 
     pub(super) fn listed(&mut self) {
-        if let Some(seen) = self.listing.take()
-            && let Some(gone) = seen.iter().position(|s| !s)
-        {
-            let number = BlockNumber(u64::try_from(gone).unwrap_or(u64::MAX));
+        for number in self.listing.take().unwrap_or_default() {
             let name = self.head.lineage().name_of(number);
-            return self.break_off(format!("`{name}` is gone"));
+            if self.gone(&name).is_some() {
+                return self.break_off(format!("`{name}` is gone"));
+            }
         }
         // A restored etcd or a cut tail: somebody vouched for more than there is. It stays promised: only blocks that lead
         // there keep it, and until then no audit can find the ledger whole, however right all is that is there.
         if let Some(promised) = &self.promised {
             let (size, here) = (promised.size, self.head.next_index());
             return self.break_off(format!("the checkpoint vouches for {size} entries, but only {here} are there"));
+        }
+        if let Some(what) = self.end_of_begin() {
+            // Right by itself as it may be: no audit of the store can tell whether it is ours.
+            self.past_help = true;
+            return self.break_off(what);
         }
         if self.health == Health::Starting {
             self.health = Health::Whole;
@@ -72,14 +80,15 @@ impl<S: BlockStore> Sequencer<S> {
     }
 
     pub(super) fn seen(&mut self, name: &str, number: BlockNumber, parts: &BlockParts) {
-        let position = usize::try_from(number.0).unwrap_or(usize::MAX);
-        if let Some(slot) = self.listing.as_mut().and_then(|seen| seen.get_mut(position)) {
-            *slot = true;
+        if let Some(unseen) = &mut self.listing {
+            unseen.remove(&number);
         }
-        match self.prints.get(position) {
-            Some(known) if *known == fingerprint(parts) => self.confirm(number),
+        match self.prints.get(number) {
+            Some(known) if known == fingerprint(parts) => self.confirm(number),
             Some(_) => self.break_off(format!("`{name}` was replaced by another block")),
             None if number == self.head.next_block() => self.take_in(parts),
+            // It may be gone, so nobody looks at it.
+            None if number < self.minimum() => {}
             None => self.break_off(format!("`{name}` is there, but block {} is not", self.head.next_block())),
         }
     }
@@ -102,14 +111,14 @@ impl<S: BlockStore> Sequencer<S> {
     /// Reads the last block again. A create does not tell whether the block before is there: after the store was set back it
     /// would leave a hole, and allow something by a history that is gone.
     pub(super) async fn look_at_end(&mut self) -> Result<(), AppendError> {
-        let Some(known) = self.prints.last() else {
+        let number = BlockNumber(self.head.next_block().0.saturating_sub(1));
+        let Some(known) = self.prints.get(number) else {
             self.end_in_doubt = false;
             return Ok(());
         };
-        let number = BlockNumber(self.head.next_block().0.saturating_sub(1));
         let epoch = self.head.lineage().epoch_of(number);
         match self.store.read(epoch, number).await {
-            Ok(Some(parts)) if fingerprint(&parts) == *known => self.end_in_doubt = false,
+            Ok(Some(parts)) if fingerprint(&parts) == known => self.end_in_doubt = false,
             Ok(Some(_)) => self.break_off(format!("`{}` was replaced by another block", block_name(epoch, number))),
             Ok(None) => self.break_off(format!("`{}` is gone", block_name(epoch, number))),
             Err(ReadError::NotABlock { name, what }) => self.break_off(format!("`{name}` is not a block: {what}")),
@@ -120,19 +129,23 @@ impl<S: BlockStore> Sequencer<S> {
 
     /// Compares what an audit has read and found right with what we know. A ledger that was broken off is taken up again when
     /// everything that we ever knew of it is there as it was, and nothing wrong was seen since the audit began to read.
-    fn audited(&mut self, blocks: &[BlockParts]) {
-        let differs = self.prints.iter().zip(blocks).position(|(known, parts)| *known != fingerprint(parts));
-        if let Some(number) = differs {
-            let number = BlockNumber(u64::try_from(number).unwrap_or(u64::MAX));
+    fn audited(&mut self, first: BlockNumber, blocks: &[BlockParts]) {
+        let numbered = || (first.0..).map(BlockNumber).zip(blocks);
+        let differs = |(number, parts): &(BlockNumber, &BlockParts)| {
+            self.prints.get(*number).is_some_and(|known| known != fingerprint(parts))
+        };
+        if let Some((number, _)) = numbered().find(differs) {
             let name = self.head.lineage().name_of(number);
             return self.break_off(format!("`{name}` was replaced by another block"));
         }
-        let known = self.prints.len();
-        let can_help = self.undisturbed && !self.past_help && self.listing.is_none() && blocks.len() >= known;
+        let next = self.head.next_block();
+        let end = first.0.saturating_add(u64::try_from(blocks.len()).unwrap_or(u64::MAX));
+        let is_all = first <= self.minimum() && end >= next.0;
+        let can_help = self.undisturbed && !self.past_help && self.listing.is_none() && is_all;
         if !matches!(self.health, Health::Broken(_)) || !can_help {
             return;
         }
-        for parts in blocks.iter().skip(known) {
+        for (_, parts) in numbered().skip_while(|(number, _)| *number < next) {
             self.take_in(parts);
             if !self.undisturbed {
                 return;
@@ -165,11 +178,13 @@ impl<S: BlockStore> Sequencer<S> {
 
     /// Folds another writer's block.
     pub(super) fn take_in(&mut self, parts: &BlockParts) {
-        let name = self.head.lineage().name_of(self.head.next_block());
+        let number = self.head.next_block();
+        let name = self.head.lineage().name_of(number);
         let folded = self.head.fold(parts).map_err(|e| e.to_string());
         match folded.and_then(|block| replay(&block, &mut self.state).map_err(|e| e.to_string())) {
-            Ok(_) => {
-                self.remember(parts);
+            Ok(recorded) => {
+                self.note_meaning(&recorded);
+                self.remember(number, parts);
                 self.alone_for = 0;
                 self.unconfirmed.clear();
                 self.confirmed = self.end();

@@ -3,7 +3,7 @@
 use crate::constitution::{Event, Verdict};
 use crate::ledger::{BlockParts, Budget, EntryClass, HotSize};
 use crate::trust::sha256;
-use crate::units::Digest;
+use crate::units::{BlockNumber, Digest};
 
 use super::super::block_store::BlockStore;
 use super::super::handle::AppendError;
@@ -18,10 +18,11 @@ impl<S: BlockStore> Sequencer<S> {
     }
 
     /// Remembers a block that was taken in.
-    pub(super) fn remember(&mut self, parts: &BlockParts) {
+    pub(super) fn remember(&mut self, number: BlockNumber, parts: &BlockParts) {
         let BlockParts { header, seal, entries, edge } = parts;
-        self.prints.push(fingerprint(parts));
-        self.hot.add(header.len() + seal.len() + entries.len() + edge.len());
+        let bytes = header.len() + seal.len() + entries.len() + edge.len();
+        self.prints.add(number, parts, bytes);
+        self.hot.add(bytes);
     }
 
     /// Whether entries of this class find room, with all `bytes` that are appended in the same round.
@@ -66,6 +67,7 @@ fn class(event: &Event) -> EntryClass {
         | Event::EpochOpen(_)
         | Event::KeyRetire(_)
         | Event::KeyRevoke(_)
+        | Event::Prune(_)
         | Event::PolicySet(_)
         | Event::Unwitnessed(_)
         | Event::Recover(_)

@@ -68,6 +68,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         None => None,
     };
     let (mut ledger, _, head) = walk(dump, source.trust(), earlier.as_ref())?;
+    if ledger.began.is_some() && !(against.is_empty() && continues.is_empty()) {
+        // Copies are compared from the first block on.
+        ledger.all_blocks()?;
+    }
     others.read(&ledger, against, continues)?;
     let Seen { copies, findings: apart, fork } = others.compare(&ledger.keys, ledger.trust.epoch, live);
     ledger.scope.copies = copies.len() + continues.len();

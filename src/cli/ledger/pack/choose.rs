@@ -190,6 +190,7 @@ fn counts_signatures(event: &Event) -> bool {
         | Event::Unwitnessed(_)
         | Event::Recover(_)
         | Event::ArchiveSeal(_)
+        | Event::Prune(_)
         | Event::KeyAdd(_)
         | Event::KeyRetire(_)
         | Event::KeyRevoke(_) => false,

@@ -40,6 +40,7 @@ pub(in super::super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
     let Arguments { name, file, source } = arguments;
     source.only_json("a pack")?;
     let (ledger, _) = source.whole()?;
+    let tree = ledger.tree()?;
     let published = ledger.published()?;
     let about = about(name);
     let chosen: Vec<Recorded> = choose(&about, &ledger.entries).into_iter().cloned().collect();
@@ -65,7 +66,6 @@ pub(in super::super) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             Some(document)
         }
     };
-    let tree = ledger.tree();
     let mut entries = Vec::new();
     for Recorded { index, .. } in &chosen {
         let bytes = covered(&ledger, published, *index)?;
