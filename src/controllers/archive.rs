@@ -15,7 +15,7 @@ use crate::store::{
 };
 
 use super::Context;
-use super::anchor::change_anchor;
+use super::anchor::{ClusterAnchor, change_anchor};
 
 /// How often the archives are compared with the ledger.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -118,7 +118,8 @@ async fn accuse(context: &Context, alarms: &mpsc::Sender<StoreEvent>, name: &str
     tracing::error!(archive = name, what, shown = note, "an archive holds what contradicts this ledger");
     // The sequencer is gone only when the process ends.
     let _ = alarms.send(StoreEvent::Alarm(format!("the archive `{name}`: {what}"))).await;
-    let told = change_anchor(&context.client, |anchor| {
+    let anchor = ClusterAnchor::new(context.client.clone());
+    let told = change_anchor(&anchor, |anchor| {
         let news = anchor.contradiction.is_empty();
         if news {
             note.clone_into(&mut anchor.contradiction);

@@ -7,8 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
-use kube::Api;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -16,14 +15,15 @@ use tokio::time::Instant;
 use crate::api::names::{CHECKPOINT_CONFIG_MAP, SYSTEM_NAMESPACE};
 use crate::api::reason::Reason;
 use crate::constitution::{PolicySetEvent, Proposal, TargetFact, UnwitnessedEvent};
-use crate::ledger::{Checkpoint, Contradiction, Lineage, LogKeys, VouchError, WitnessLag};
-use crate::store::{Anchor, AppendError, ConfigMapStore, Confirmed, Health, HeldKeys, StoreEvent, View, anchor_of};
+use crate::ledger::{Checkpoint, Contradiction, Lineage, LogKeys, WitnessLag};
+use crate::store::{Anchor, AppendError, ConfigMapStore, Confirmed, Health, HeldKeys, StoreEvent, View};
 use crate::trust::{WitnessMode, WitnessPolicy, sha256};
 use crate::units::{Seconds, UnixSeconds};
 
 use super::Context;
-use super::anchor::change_anchor;
-use super::signing::{Signing, SigningError, known};
+use super::anchor::{AnchorStore as _, ClusterAnchor, change_anchor};
+use super::published::{PublishError, Published};
+use super::signing::{Signing, SigningError};
 use super::witness::{CompareError, Endpoint, Heard, LeafError, Question, Witnesses};
 
 /// How often it is looked whether the log has grown.
@@ -58,8 +58,6 @@ pub struct CheckpointWriter {
 enum WriteError {
     #[error("an entry about witnesses was not written: {0}")]
     Append(#[from] AppendError),
-    #[error("the checkpoint in the cluster is over other entries")]
-    Another,
     #[error("{0}")]
     Compare(#[from] CompareError),
     #[error("{0}")]
@@ -68,12 +66,10 @@ enum WriteError {
     Leaves(#[from] LeafError),
     #[error("{0}")]
     Note(#[from] crate::trust::NoteError),
-    #[error("the checkpoint in the cluster does not open: {0}")]
-    Open(#[from] VouchError),
+    #[error("{0}")]
+    Publish(#[from] PublishError),
     #[error("{0}")]
     Sign(#[from] SigningError),
-    #[error("the checkpoint in the cluster vouches for {0} entries, this replica has seen {1}")]
-    Smaller(u64, u64),
     #[error("too few witnesses were heard: {0} of {1}; nothing is signed before")]
     Unheard(usize, usize),
 }
@@ -82,6 +78,7 @@ enum WriteError {
 struct Keeper {
     writer: CheckpointWriter,
     signing: Signing,
+    published: Published<ClusterAnchor>,
     witnesses: Option<Witnesses<ConfigMapStore>>,
     /// Whether the witnesses were asked what they know, before anything is signed.
     heard: bool,
@@ -89,7 +86,6 @@ struct Keeper {
     ahead: Option<Instant>,
     /// A contradiction that the cluster does not know of yet.
     untold: Option<String>,
-    written: u64,
     lag: WitnessLag,
 }
 
@@ -101,7 +97,8 @@ pub async fn keep_checkpoints(mut writer: CheckpointWriter) {
         writer.policy.clone().map(|policy| Witnesses::new(policy, endpoints, store(), writer.lineage.clone()));
     let (signing, heard) = (Signing::new(writer.keys.clone()), witnesses.is_none());
     let lag = WitnessLag::default();
-    let mut keeper = Keeper { writer, signing, witnesses, heard, ahead: None, untold: None, written: 0, lag };
+    let published = Published::new(ClusterAnchor::new(writer.context.client.clone()));
+    let mut keeper = Keeper { writer, signing, published, witnesses, heard, ahead: None, untold: None, lag };
     loop {
         tokio::time::sleep(PERIOD).await;
         let view = keeper.writer.context.ledger.view();
@@ -125,10 +122,7 @@ impl Keeper {
         let Confirmed { size, root: Some(root) } = view.confirmed else { return Ok(()) };
         let checkpoint = Checkpoint { origin: view.head.trust().origin.clone(), size, root };
         let note = self.signing.sign(&checkpoint, view.head.log_keys()).await?;
-        if size > self.written {
-            self.write(&checkpoint, &note, view).await?;
-            self.written = size;
-        }
+        self.published.write(&checkpoint, &note, view.head.log_keys()).await?;
         let asked = self.ask(&checkpoint, &note, view, now).await;
         self.measure(view, now);
         self.record(view, now).await?;
@@ -146,7 +140,7 @@ impl Keeper {
 
     /// Compares what witnesses and cluster hold with what is here. `false`: nothing may be signed yet.
     async fn hear(&mut self, view: &View, now: UnixSeconds) -> Result<bool, WriteError> {
-        let anchor = anchor_of(&self.api().get(CHECKPOINT_CONFIG_MAP).await?);
+        let anchor = self.published.store().read().await?.0;
         let keys = self.keys(view);
         let Some(witnesses) = &mut self.witnesses else { return Ok(true) };
         let Heard { keys: count, largest, .. } = witnesses.hear(&keys).await;
@@ -194,7 +188,7 @@ impl Keeper {
         }
         self.ahead = None;
         if round.news {
-            self.publish(checkpoint, &cosigned, reached.is_some(), view).await?;
+            self.published.cosigned(checkpoint, &cosigned, reached.is_some(), view.head.log_keys()).await?;
         }
         if let Some(since) = reached {
             self.lag.witnessed(checkpoint.size, since, now);
@@ -249,48 +243,8 @@ impl Keeper {
         Ok(())
     }
 
-    fn api(&self) -> Api<ConfigMap> {
-        Api::namespaced(self.writer.context.client.clone(), SYSTEM_NAMESPACE)
-    }
-
     async fn change(&self, change: impl FnOnce(&mut Anchor) -> Result<bool, WriteError>) -> Result<(), WriteError> {
-        change_anchor(&self.writer.context.client, change).await
-    }
-
-    async fn write(&self, checkpoint: &Checkpoint, note: &str, view: &View) -> Result<(), WriteError> {
-        let replace = |anchor: &mut Anchor| match known(&anchor.checkpoint, view.head.log_keys())? {
-            // Another replica was faster, or we are behind: a smaller size is never signed.
-            Some(known) if known.size > checkpoint.size => Err(WriteError::Smaller(known.size, checkpoint.size)),
-            Some(known) if known.size == checkpoint.size && known.root != checkpoint.root => Err(WriteError::Another),
-            Some(known) if known.size == checkpoint.size => Ok(false),
-            Some(_) | None => {
-                note.clone_into(&mut anchor.checkpoint);
-                Ok(true)
-            }
-        };
-        self.change(replace).await
-    }
-
-    /// Shows the checkpoint with the lines of the witnesses, if it is still the newest.
-    async fn publish(
-        &self,
-        checkpoint: &Checkpoint,
-        cosigned: &str,
-        quorum: bool,
-        view: &View,
-    ) -> Result<(), WriteError> {
-        let show = |anchor: &mut Anchor| match known(&anchor.checkpoint, view.head.log_keys())? {
-            Some(known) if known == *checkpoint => {
-                cosigned.clone_into(&mut anchor.checkpoint);
-                if quorum {
-                    cosigned.clone_into(&mut anchor.witnessed);
-                }
-                Ok(true)
-            }
-            // Another controller leads; it asks the witnesses itself.
-            Some(_) | None => Ok(false),
-        };
-        self.change(show).await
+        change_anchor(self.published.store(), change).await
     }
 
     fn measure(&mut self, view: &View, now: UnixSeconds) {

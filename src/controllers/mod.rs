@@ -16,6 +16,7 @@ mod log_keys;
 mod manifest;
 mod owed;
 mod prune;
+mod published;
 mod queue;
 mod signing;
 mod status;

@@ -16,7 +16,7 @@ use crate::trust::sha256;
 use crate::units::BlockNumber;
 
 use super::Context;
-use super::anchor::change_anchor;
+use super::anchor::{ClusterAnchor, change_anchor};
 
 /// First and longest pause between two looks; it grows while there is nothing to do.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -117,7 +117,7 @@ impl Pruner {
         if sha256(&bytes) != pruned.snapshot {
             return Err(StepError::Snapshot(block));
         }
-        change_anchor(&self.context.client, |anchor| {
+        change_anchor(&ClusterAnchor::new(self.context.client.clone()), |anchor| {
             let news = anchor.snapshot != Some(block);
             anchor.snapshot = Some(block);
             Ok::<_, StepError>(news)
