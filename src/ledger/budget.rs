@@ -45,7 +45,7 @@ pub enum Pressure {
     Low,
     /// From half on: people should look.
     Warn,
-    /// From four fifths on: repeated refusals should be folded.
+    /// From four fifths on: refusals are only counted, all together.
     Fold,
     /// Ordinary entries find no room.
     Full,

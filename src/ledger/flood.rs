@@ -152,17 +152,21 @@ impl<K: Ord + Clone, S> Folding<K, S> {
         self.source(source, now).bucket.take(each, now) && self.all.take(all, now)
     }
 
-    /// Counts one that is not written in full. The sample is only made for the first of a window.
+    /// Counts one that is not written in full; without a source, together with those that are not told apart. The sample is only
+    /// made for the first of a window.
     pub fn fold(
         &mut self,
-        source: &K,
+        source: Option<&K>,
         hash: Digest,
         at: UnixSeconds,
         now: Millis,
         sample: impl FnOnce() -> S,
     ) -> Folded {
         let Limits { longest_window, first_window, .. } = self.limits;
-        let source = self.source(source, now);
+        let source = match source {
+            Some(source) => self.source(source, now),
+            None => &mut self.rest,
+        };
         if source.window.is_none() {
             if source.bucket.is_full(now) {
                 source.length = first_window;
@@ -270,7 +274,7 @@ mod tests {
     }
 
     fn fold(folding: &mut Folding<&'static str, u64>, source: &'static str, n: u64, now: u64) -> Folded {
-        folding.fold(&source, hash(n), UnixSeconds::new(i64::try_from(now).expect("small")), Millis(now), || n)
+        folding.fold(Some(&source), hash(n), UnixSeconds::new(i64::try_from(now).expect("small")), Millis(now), || n)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::constitution::{DecisionEvent, Event, Facts, FloodEvent, FloodSource, Outcome, Proposal, Reply, TargetFact};
-use crate::ledger::{Flood, Folding, Limits, MAX_ENTRY_BYTES, Rate};
+use crate::ledger::{Flood, Folding, Limits, MAX_ENTRY_BYTES, Pressure, Rate};
 use crate::units::{Digest, LogIndex, Millis, Seconds, UnixSeconds};
 
 use super::draft::judge_safely;
@@ -166,7 +166,9 @@ impl Ledger {
             };
             return Ok(Committed { kept: Kept::Entry(index), reply });
         }
-        let admitted = self.refusals.open().admits(&source, now);
+        // The fuller the ledger, the less a refusal may take: all of them share one window then, whoever they come from.
+        let crowded = self.view().pressure() >= Pressure::Fold;
+        let admitted = !crowded && self.refusals.open().admits(&source, now);
         if admitted && let Some(result) = self.append_if_idle(proposal, facts, commitment).await {
             let index = match &result {
                 // Whoever appended it, here it is found by its commitment.
@@ -189,7 +191,8 @@ impl Ledger {
                 "too many refusals come at once, and this one is too large to be counted with them",
             ));
         }
-        let folded = self.refusals.open().fold(&source, hash, at, now, || Sample { event, after });
+        let folded =
+            self.refusals.open().fold((!crowded).then_some(&source), hash, at, now, || Sample { event, after });
         self.stats.folded.fetch_add(1, Ordering::Relaxed);
         Ok(Committed { kept: Kept::Folded(folded), reply })
     }

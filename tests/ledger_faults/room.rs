@@ -1,17 +1,29 @@
 //! The ledger never takes more room in the cluster than it may.
 
-use miax::constitution::{ArchiveSealEvent, Proposal};
-use miax::ledger::{BlockParts, Budget, EntryClass, Pressure};
-use miax::store::{AppendError, Ledger};
+use miax::constitution::{ArchiveSealEvent, Event, FloodSource, Proposal};
+use miax::ledger::{BlockParts, Budget, EntryClass, Head, Pressure};
+use miax::store::{AppendError, Kept, Ledger, read_entries};
 use miax::trust::sha256;
 use miax::units::UnixSeconds;
 
-use crate::memory::{MemoryStore, Process, facts, recorded, stored};
+use crate::memory::{MemoryStore, Process, facts, recorded, review, stored, trust};
 
 /// Bytes of all blocks.
 fn stored_bytes(store: &MemoryStore) -> u64 {
     let size = |p: &BlockParts| p.header.len() + p.seal.len() + p.entries.len() + p.edge.len();
     store.blocks().iter().map(|(_, parts)| u64::try_from(size(parts)).expect("a size")).sum()
+}
+
+/// Sources and counts of the floods in the store.
+fn floods(store: &MemoryStore) -> Vec<(Option<FloodSource>, u64)> {
+    let mut head = Head::genesis(trust());
+    let blocks = store.blocks();
+    let all = blocks.iter().flat_map(|(_, parts)| read_entries(&head.fold(parts).expect("folds")).expect("reads"));
+    let of = |event| match event {
+        Event::Flood(flood) => Some((flood.source, flood.count)),
+        _ => None,
+    };
+    all.filter_map(|recorded| of(recorded.event)).collect()
 }
 
 /// The seal of an archive, which makes room: it goes on from the one before.
@@ -66,6 +78,32 @@ async fn the_ledger_never_grows_beyond_its_cap_and_says_so() {
     // A process with a larger cap goes on.
     let again = Process::start_within(&store, "b", None, Budget::new(800 * 1024)).await;
     again.ledger.append(stored("after"), facts()).await.expect("there is room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_four_fifths_are_used_refusals_share_one_count() {
+    let store = MemoryStore::default();
+    let process = Process::start_within(&store, "a", None, Budget::new(400 * 1024)).await;
+    let ledger = &process.ledger;
+    let written = ledger.decide(review("first"), facts(), None).await.expect("refused");
+    assert!(matches!(written.kept, Kept::Entry(_)), "there is room for each: {written:?}");
+    for i in 0.. {
+        if ledger.view().pressure() == Pressure::Fold {
+            break;
+        }
+        ledger.append(stored(&format!("n{i}")), facts()).await.expect("there is room");
+    }
+    let before = ledger.view().head.next_index();
+    for uid in ["second", "third", "fourth"] {
+        let counted = ledger.decide(review(uid), facts(), None).await.expect("refused");
+        assert!(matches!(counted.kept, Kept::Folded(_)), "{counted:?}");
+    }
+    assert_eq!(ledger.view().head.next_index(), before, "nothing is written one by one");
+    ledger.flush_floods().await.expect("there is room for the count");
+    let after = ledger.view().head.next_index();
+    assert_eq!(after.0, before.0 + 1);
+    let floods: Vec<(Option<FloodSource>, u64)> = floods(&store);
+    assert_eq!(floods, [(None, 3)]);
 }
 
 #[tokio::test(start_paused = true)]
