@@ -16,7 +16,7 @@ use crate::store::{
     Anchor, BlockStore as _, ConfigMapStore, CreateError, OpeningError, Remains, anchor_data, anchor_of, asked_for,
 };
 use crate::trust::{NoteVerifier, parse_yaml_strict};
-use crate::units::{UnixMillis, hex};
+use crate::units::{BlockNumber, UnixMillis, hex};
 
 use super::{args, clock, load_config, log_key};
 
@@ -73,8 +73,11 @@ pub(super) async fn open_epoch(options: args::OpenEpoch) -> Result<(), super::Er
     let store = ConfigMapStore::new(client.clone());
     let before = asked.epoch.checked_sub(1).ok_or(EpochError::Order { found: 0, asked: asked.epoch })?;
     let trust = trust_of(&anchor, &format!("{owner}/ecm/{uid}"))?.in_epoch(before);
-    let blocks = kept_blocks(&store, &trust, asked.epoch).await?;
-    let remains = Remains::verify(trust, &blocks, &asked).map_err(EpochError::from)?;
+    let unread = |e: crate::store::PruneError| EpochError::Store(e.to_string());
+    let begin = crate::store::begin(&store, anchor.snapshot, &trust).await.map_err(unread)?;
+    let first = begin.as_ref().map_or(BlockNumber(0), |snapshot| snapshot.head.next_block());
+    let blocks = kept_blocks(&store, &trust, (asked.epoch, first)).await?;
+    let remains = Remains::verify(trust, begin, &blocks, &asked).map_err(EpochError::from)?;
     let known = known(&anchor, remains.head.log_keys());
     let now = clock::wall_clock()();
     let opened = remains.head.next_epoch();
@@ -84,7 +87,8 @@ pub(super) async fn open_epoch(options: args::OpenEpoch) -> Result<(), super::Er
         let parts = remains.first_block(event, &writer, now).map_err(EpochError::from)?;
         create(&store, &remains, &parts).await?;
         let LogTrust { origin, epoch: _, key } = opened.trust().clone();
-        map.data = Some(anchor_data(&Anchor { origin, key: key.to_string(), ..Anchor::default() }));
+        map.data =
+            Some(anchor_data(&Anchor { origin, key: key.to_string(), snapshot: anchor.snapshot, ..Anchor::default() }));
         anchors.replace(CHECKPOINT_CONFIG_MAP, &PostParams::default(), &map).await?;
     }
     let (epoch, size) = (asked.epoch, remains.head.next_index());
@@ -116,7 +120,11 @@ fn trust_of(anchor: &Anchor, log: &str) -> Result<LogTrust, EpochError> {
 }
 
 /// The blocks that came before the epoch, in order. What else is there was lost with an earlier one, or will be now.
-async fn kept_blocks(store: &ConfigMapStore, trust: &LogTrust, asked: u16) -> Result<Vec<BlockParts>, EpochError> {
+async fn kept_blocks(
+    store: &ConfigMapStore,
+    trust: &LogTrust,
+    (asked, first): (u16, BlockNumber),
+) -> Result<Vec<BlockParts>, EpochError> {
     let unavailable = |e: &dyn std::fmt::Display| EpochError::Store(e.to_string());
     let objects = store.list().await.map_err(|e| unavailable(&e))?;
     let named = || objects.iter().filter_map(|(name, parts)| Some((parse_block_name(name)?, parts)));
@@ -124,7 +132,7 @@ async fn kept_blocks(store: &ConfigMapStore, trust: &LogTrust, asked: u16) -> Re
     if lineage.epoch() != trust.epoch {
         return Err(EpochError::Order { found: lineage.epoch(), asked });
     }
-    let held = named().filter(|((epoch, number), _)| lineage.holds(*epoch, *number));
+    let held = named().filter(|((epoch, number), _)| lineage.holds(*epoch, *number) && *number >= first);
     // Behind the first one that is gone or no block nothing can be kept.
     Ok(held.map_while(|(_, parts)| parts.clone().ok()).collect())
 }

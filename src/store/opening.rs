@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use crate::constitution::{Action, Command, EpochOpenEvent, Event, OpenEpoch, State, StateAction};
 use crate::ledger::{BlockError, BlockParts, Checkpoint, EntryError, Head, LogTrust, VouchError, Writer};
-use crate::units::UnixMillis;
+use crate::units::{BlockNumber, Digest, UnixMillis};
 
 use super::replay::{encode, replay};
+use super::snapshot::Snapshot;
 
 /// What is left of a ledger, verified.
 #[derive(Debug)]
@@ -55,6 +56,11 @@ pub enum OpeningError {
     Vouch(#[from] VouchError),
 }
 
+/// Whether an entry means the snapshot at this block with this digest.
+fn means(event: &Event, begin: (BlockNumber, Digest)) -> bool {
+    matches!(event, Event::Prune(event) if (event.block, event.snapshot) == begin)
+}
+
 /// What a command asks for that opens an epoch.
 ///
 /// # Errors
@@ -67,23 +73,33 @@ pub fn asked_for(command: &Value) -> Result<OpenEpoch, OpeningError> {
 }
 
 impl Remains {
-    /// Verifies the first blocks of the log, as many as the command keeps. `blocks` are in the order of the log.
+    /// Verifies the first blocks of the log, as many as the command keeps. `blocks` are in the order of the log, from `begin` on: the
+    /// snapshot of a pruned ledger, which an entry that is kept must mean. That the people sign the root vouches for the rest.
     ///
     /// # Errors
     /// [`OpeningError::Blocks`] when what is there is wrong, or is not what the command keeps.
     pub fn verify<'a>(
         trust: LogTrust,
+        begin: Option<Snapshot>,
         blocks: impl IntoIterator<Item = &'a BlockParts>,
         asked: &OpenEpoch,
     ) -> Result<Self, OpeningError> {
         let OpenEpoch { epoch: _, blocks: count, entries, root, checkpoint: _ } = asked;
         let (count, entries, root) = (*count, *entries, *root);
         let other = |found: String| OpeningError::Blocks { asked: count.0, entries, root: root.to_string(), found };
-        let (mut head, mut state) = (Head::genesis(trust), State::default());
-        for parts in blocks.into_iter().take(usize::try_from(count.0).unwrap_or(usize::MAX)) {
+        let (mut head, mut state, mut unmeant) = match begin {
+            Some(Snapshot { head, state, digest }) => (head.clone(), state, Some((head.next_block(), digest))),
+            None => (Head::genesis(trust), State::default(), None),
+        };
+        let left = count.0.saturating_sub(head.next_block().0);
+        for parts in blocks.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
             let name = head.next_block();
             let block = head.fold(parts).map_err(|e| other(format!("block {name} is wrong: {e}")))?;
-            replay(&block, &mut state).map_err(|e| other(format!("block {name} is wrong: {e}")))?;
+            let recorded = replay(&block, &mut state).map_err(|e| other(format!("block {name} is wrong: {e}")))?;
+            unmeant.take_if(|begin| recorded.iter().any(|r| means(&r.event, *begin)));
+        }
+        if let Some((block, _)) = unmeant {
+            return Err(other(format!("no entry that is left means the snapshot at block {block}")));
         }
         if (head.next_block(), head.next_index().0, head.root()) != (count, entries, root) {
             let (blocks, found) = (head.next_block(), head.next_index());
@@ -128,5 +144,88 @@ impl Remains {
         let block = head.fold(&parts).map_err(|e| OpeningError::Refused(e.to_string()))?;
         replay(&block, &mut state).map_err(|e| OpeningError::Refused(e.to_string()))?;
         Ok(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::constitution::{ArchiveSealEvent, ObjectRef, PruneEvent, StoredEvent};
+    use crate::store::{read_snapshot, write_snapshot};
+    use crate::trust::{NoteSigner, sha256};
+    use crate::units::UnixSeconds;
+
+    const ORIGIN: &str = "miax.dev/ecm/c/0";
+
+    /// A ledger that grows by a block for each call.
+    struct Grown {
+        head: Head,
+        state: State,
+        writer: Writer,
+        blocks: Vec<BlockParts>,
+    }
+
+    impl Grown {
+        fn new() -> Self {
+            let key = NoteSigner::try_new(ORIGIN, &[1; 32]).expect("name");
+            let writer = Writer::try_new(ORIGIN, &key, "w", &[2; 32], UnixMillis(1 << 50)).expect("writer");
+            let head = Head::genesis(trust());
+            Self { head, state: State::default(), writer, blocks: Vec::new() }
+        }
+
+        fn grow(&mut self, events: &[Event]) {
+            let at = UnixMillis(5);
+            let encoded = events.iter().map(|event| encode(event, at, "w").expect("entry"));
+            let introduced = (!self.head.knows(&self.writer)).then(|| self.writer.introduce(at).expect("entry"));
+            let entries: Vec<Vec<u8>> = introduced.into_iter().chain(encoded).collect();
+            let parts = self.head.propose(&entries, &self.writer, at, at).expect("block");
+            replay(&self.head.fold(&parts).expect("folds"), &mut self.state).expect("makes sense");
+            self.blocks.push(parts);
+        }
+
+        fn asked(&self) -> OpenEpoch {
+            let (blocks, entries, root) = (self.head.next_block(), self.head.next_index().0, self.head.root());
+            OpenEpoch { epoch: 1, blocks, entries, root, checkpoint: None }
+        }
+    }
+
+    fn trust() -> LogTrust {
+        let key = NoteSigner::try_new(ORIGIN, &[1; 32]).expect("name").verifier();
+        LogTrust { origin: ORIGIN.to_owned(), epoch: 0, key }
+    }
+
+    fn stored(name: &str) -> Event {
+        let object = ObjectRef { kind: "ControlCommand".into(), namespace: "shop".into(), name: name.into() };
+        let (uid, resource_version) = (name.to_owned(), "1".to_owned());
+        Event::Stored(StoredEvent { object, digest: sha256(name.as_bytes()), uid, resource_version })
+    }
+
+    #[test]
+    fn what_is_left_of_a_pruned_ledger_begins_at_the_snapshot_that_it_means() {
+        let mut log = Grown::new();
+        log.grow(&[stored("one")]);
+        let (size, root, now) = (log.head.next_index().0, log.head.root(), UnixSeconds::new(5));
+        let snapshot = write_snapshot(&log.head, &log.state).expect("written");
+        let seal = |store: &str| {
+            let (store, objects) = (store.to_owned(), sha256(b""));
+            Event::ArchiveSeal(ArchiveSealEvent { store, from: 0, to: size, root, count: 1, objects, now })
+        };
+        log.grow(&[seal("cold"), seal("far")]);
+        let before = log.asked();
+        let block = BlockNumber(1);
+        log.grow(&[Event::Prune(PruneEvent { block, size, root, snapshot: sha256(&snapshot), now })]);
+        log.grow(&[stored("two")]);
+
+        let begin = || Some(read_snapshot(&snapshot, &trust()).expect("reads"));
+        let left = log.blocks.iter().skip(1);
+        let remains = Remains::verify(trust(), begin(), left.clone(), &log.asked()).expect("all of it");
+        assert_eq!((remains.head.root(), remains.state.next_index()), (log.head.root(), log.head.next_index()));
+        let refused = |begin, asked: &OpenEpoch, part: &str| {
+            let error = Remains::verify(trust(), begin, left.clone(), asked).expect_err(part).to_string();
+            assert!(error.contains(part), "{error}");
+        };
+        refused(begin(), &before, "no entry that is left means the snapshot at block 1");
+        refused(None, &log.asked(), "block 0 is wrong");
+        refused(begin(), &OpenEpoch { root: sha256(b"x"), ..log.asked() }, "4 blocks hold");
     }
 }
