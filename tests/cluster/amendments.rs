@@ -2,16 +2,9 @@
 
 use miax_stage::Stage;
 
-use crate::support::{accepts, approved, entries, rejects, scale, sign_all, stage, wait_cluster_field, wait_done};
-
-/// Article X: CTK proposes, APXGP reviews, CEK ratifies; with TC they are two thirds of six.
-const QUORUM: [(&str, &str, &str); 5] = [
-    ("sign", "tina", "CTK"),
-    ("approve", "anna", "APXGP"),
-    ("approve", "carol", "CEK"),
-    ("approve", "cyrus", "CEK"),
-    ("approve", "theo", "TC"),
-];
+use crate::support::{
+    QUORUM, accepts, approved, entries, rejects, scale, sign_all, stage, wait_cluster_field, wait_done,
+};
 
 /// Who enacts an emergency amendment.
 const EMERGENCY: [(&str, &str, &str); 3] =

@@ -5,15 +5,7 @@ use miax_stage::Stage;
 use serde_json::{Value, json};
 
 use crate::audits::{delete_behind_the_guard, dump, ledger};
-use crate::support::{accepts, approve, approved, entries, rejects, scale, sign_all, stage, wait_done};
-
-const QUORUM: [(&str, &str, &str); 5] = [
-    ("sign", "tina", "CTK"),
-    ("approve", "anna", "APXGP"),
-    ("approve", "carol", "CEK"),
-    ("approve", "cyrus", "CEK"),
-    ("approve", "theo", "TC"),
-];
+use crate::support::{QUORUM, accepts, approve, approved, entries, rejects, scale, sign_all, stage, wait_done};
 
 fn names_and_firsts(stage: &Stage) -> Vec<(String, u64)> {
     let get = ["-n", "miax-ledger", "get", "configmap", "-o", "json"];

@@ -8,16 +8,7 @@ use miax_cluster::{Kubectl, Output, eventually};
 use miax_stage::{Binaries, Cli, Stage};
 use serde_json::{Value, json};
 
-use crate::support::{describe, draft, entries, scale, stage, wait_done, wait_field};
-
-/// Article X: CTK proposes, APXGP reviews, CEK ratifies; with TC they are two thirds of six.
-const QUORUM: [(&str, &str, &str); 5] = [
-    ("sign", "tina", "CTK"),
-    ("approve", "anna", "APXGP"),
-    ("approve", "carol", "CEK"),
-    ("approve", "cyrus", "CEK"),
-    ("approve", "theo", "TC"),
-];
+use crate::support::{QUORUM, describe, draft, entries, scale, stage, wait_done, wait_field};
 
 const APPROVED: &str = r#".status.conditions[?(@.type=="Approved")].message"#;
 

@@ -4,6 +4,15 @@ use miax_cluster::{ControlPlane, ControlPlaneBuilder, Kubectl, Output, eventuall
 use miax_stage::{Binaries, Options, Stage};
 use serde_json::{Value, json};
 
+/// Article X: CTK proposes, APXGP reviews, CEK ratifies; with TC they are two thirds of six.
+pub(crate) const QUORUM: [(&str, &str, &str); 5] = [
+    ("sign", "tina", "CTK"),
+    ("approve", "anna", "APXGP"),
+    ("approve", "carol", "CEK"),
+    ("approve", "cyrus", "CEK"),
+    ("approve", "theo", "TC"),
+];
+
 pub(crate) const APPROVALS: [(&str, &str); 3] = [("frank", "SRE"), ("dana", "TCC"), ("alma", "ALPHA")];
 
 /// A stage with the charter in force and the Deployment shop/checkout.
