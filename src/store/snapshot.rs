@@ -4,8 +4,8 @@
 //! covers that entry: the checkpoint's root is made of the entries that are here and of the tree that the snapshot says was
 //! before them, so that a snapshot of another history leads to another root.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::constitution::{State, StateFormError};
 use crate::ledger::{AuditState, AuditStateError, Head, LogTrust};
@@ -60,7 +60,7 @@ pub enum SnapshotError {
     Unreadable(String),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Form {
     format: String,
@@ -74,9 +74,13 @@ struct Form {
 /// [`SnapshotError::Canonical`], [`SnapshotError::Places`], [`SnapshotError::Size`], [`SnapshotError::State`].
 pub fn write_snapshot(head: &Head, state: &State) -> Result<Vec<u8>, SnapshotError> {
     at_one_place(head, state)?;
-    let form = Form { format: FORMAT.to_owned(), chain: AuditState::of(head).to_text()?, state: state.to_value()? };
-    // JSON without spaces, keys in their order: one spelling for equal States. It is larger than a document may be.
-    let value = serde_json::to_value(form).map_err(|e| SnapshotError::Unreadable(e.to_string()))?;
+    // JSON without spaces, keys in their order: one spelling for equal States. It is larger than a document may be, and the value
+    // of State is many times as large: it exists once, and not in a second copy inside of another value.
+    let value = Value::Object(Map::from_iter([
+        ("format".to_owned(), FORMAT.into()),
+        ("chain".to_owned(), AuditState::of(head).to_text()?.into()),
+        ("state".to_owned(), state.to_value()?),
+    ]));
     let bytes = serde_json::to_vec(&value).map_err(|e| SnapshotError::Unreadable(e.to_string()))?;
     if bytes.len() > PART * MAX_PARTS { Err(SnapshotError::Size(bytes.len())) } else { Ok(bytes) }
 }
