@@ -27,7 +27,7 @@ pub(crate) struct Place {
     _witness: Component,
 }
 
-/// What the archives hold at the end.
+/// What the ledger holds at the end: what is in the cluster, and before it what is in an archive.
 pub(crate) struct Written {
     pub(crate) decisions: u64,
     pub(crate) counted: u64,
@@ -167,11 +167,14 @@ impl Place {
         started.elapsed()
     }
 
-    /// Waits until what was told is in both archives, and reads it there.
+    /// Waits until what was told is in the ledger, and reads both archives.
     pub(crate) fn settle(self, told: u64) -> Written {
         let count = |written: &Written| written.decisions + written.counted >= told;
         let written = eventually_within(PATIENCE * 2, || self.written().filter(count));
-        let mut written = written.or_else(|| self.written()).expect("the archive can be read");
+        if written.is_none() {
+            println!("{}\n{}", self.stage.webhook.log(), self.stage.controller.log());
+        }
+        let mut written = written.or_else(|| self.written()).expect("the ledger can be read");
         let verifies = |path: &Path| {
             let arguments = ["ledger", "verify", &path.display().to_string(), "--key", &self.key];
             self.stage.cli().ask(&arguments).is_ok_and(|output| output.ok)
@@ -182,7 +185,7 @@ impl Place {
 
     fn written(&self) -> Option<Written> {
         let place = self.archives.first()?.display().to_string();
-        let list = ["ledger", "list", "--dump", &place, "--key", &self.key, "-o", "json"];
+        let list = ["ledger", "list", "--archive", &place, "--key", &self.key, "-o", "json"];
         let entries: Vec<Value> = serde_json::from_str(&self.stage.cli().run(&list).ok()?).ok()?;
         let ours = |e: &&Value| e["actor"].as_str().is_some_and(|a| a.starts_with("soak-"));
         let decided: Vec<&Value> = entries.iter().filter(|e| e["kind"] == "decision").filter(ours).collect();
