@@ -5,15 +5,19 @@
 //! cluster's checkpoint is that of the new epoch. Whoever runs it again after the first step does the second.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::PostParams;
 use kube::{Api, Client};
 
-use crate::api::names::{CHECKPOINT_CONFIG_MAP, CONTROLLER_ACCOUNT, LEDGER_NAMESPACE, SYSTEM_NAMESPACE};
+use crate::api::names::{
+    CHECKPOINT_CONFIG_MAP, CONTROLLER_ACCOUNT, LEDGER_NAMESPACE, LOG_KEY_SECRET, SYSTEM_NAMESPACE,
+};
 use crate::ledger::{BlockParts, Checkpoint, Head, LogKeys, LogTrust, Writer, WriterDraft, parse_block_name};
 use crate::store::{
-    Anchor, BlockStore as _, ConfigMapStore, CreateError, OpeningError, Remains, anchor_data, anchor_of, asked_for,
+    Anchor, BlockStore as _, ConfigMapStore, CreateError, LogSigner, OpeningError, Remains, anchor_data, anchor_of,
+    asked_for, sign_note,
 };
 use crate::trust::{NoteVerifier, parse_yaml_strict};
 use crate::units::{BlockNumber, UnixMillis, hex};
@@ -38,7 +42,7 @@ pub enum EpochError {
     #[error("the ledger of this cluster was never begun; there is nothing to go on from")]
     NoLedger,
     /// No key of the log is held.
-    #[error("the Secret miax-log-key holds no key that vouches for the log now; restore it from its backup")]
+    #[error("the Secret {LOG_KEY_SECRET} holds no key that vouches for the log now; restore it from its backup")]
     NoKey,
     /// The epoch cannot be opened.
     #[error(transparent)]
@@ -81,14 +85,26 @@ pub(super) async fn open_epoch(options: args::OpenEpoch) -> Result<(), super::Er
     let known = known(&anchor, remains.head.log_keys());
     let now = clock::wall_clock()();
     let opened = remains.head.next_epoch();
+    let signers = signers(&client, &opened).await?;
+    let head = match first_block(&store, &remains).await? {
+        Some(head) => head,
+        None => {
+            let event = remains.opening(&command, known.as_ref(), now).map_err(EpochError::from)?;
+            let parts =
+                remains.first_block(event, &writer(&signers, &opened, now).await?, now).map_err(EpochError::from)?;
+            create(&store, &remains, &parts).await?;
+            first_block(&store, &remains)
+                .await?
+                .ok_or_else(|| EpochError::Store("the block is not there".to_owned()))?
+        }
+    };
     if anchor.origin != opened.trust().origin {
-        let event = remains.opening(&command, known.as_ref(), now).map_err(EpochError::from)?;
-        let writer = writer(&client, &opened, now).await?;
-        let parts = remains.first_block(event, &writer, now).map_err(EpochError::from)?;
-        create(&store, &remains, &parts).await?;
         let LogTrust { origin, epoch: _, key } = opened.trust().clone();
-        map.data =
-            Some(anchor_data(&Anchor { origin, key: key.to_string(), snapshot: anchor.snapshot, ..Anchor::default() }));
+        // Whoever starts on a pruned ledger believes its snapshot only by a checkpoint.
+        let checkpoint = Checkpoint { origin: origin.clone(), size: head.next_index().0, root: head.root() };
+        let signed = sign_note(&checkpoint.text(), &signers).await.map_err(|e| EpochError::Store(e.to_string()))?;
+        let (key, snapshot) = (key.to_string(), anchor.snapshot);
+        map.data = Some(anchor_data(&Anchor { origin, key, checkpoint: signed, snapshot, ..Anchor::default() }));
         anchors.replace(CHECKPOINT_CONFIG_MAP, &PostParams::default(), &map).await?;
     }
     let (epoch, size) = (asked.epoch, remains.head.next_index());
@@ -143,12 +159,17 @@ fn known(anchor: &Anchor, keys: &LogKeys) -> Option<Checkpoint> {
     notes.into_iter().filter_map(|note| keys.open(note).ok()).max_by_key(|checkpoint| checkpoint.size)
 }
 
-async fn writer(client: &Client, opened: &Head, now: UnixMillis) -> Result<Writer, super::Error> {
+/// The keys of the log that are held here and vouch for it now, by their names in the new epoch.
+async fn signers(client: &Client, opened: &Head) -> Result<Vec<Arc<dyn LogSigner>>, super::Error> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), SYSTEM_NAMESPACE);
-    let origin = &opened.trust().origin;
-    let keyring = log_key::keyring(&secrets, origin).await?;
+    let keyring = log_key::keyring(&secrets, &opened.trust().origin).await?;
     let current: Vec<&NoteVerifier> = opened.log_keys().current().collect();
-    let signer = keyring.signers.iter().find(|s| current.contains(&&s.verifier())).ok_or(EpochError::NoKey)?;
+    let signers: Vec<_> = keyring.signers.into_iter().filter(|s| current.contains(&&s.verifier())).collect();
+    if signers.is_empty() { Err(EpochError::NoKey.into()) } else { Ok(signers) }
+}
+
+async fn writer(signers: &[Arc<dyn LogSigner>], opened: &Head, now: UnixMillis) -> Result<Writer, super::Error> {
+    let (origin, signer) = (&opened.trust().origin, signers.first().ok_or(EpochError::NoKey)?);
     let nonce = clock::random_bytes()?;
     let name = format!("{origin}/opening-{}", hex(nonce.get(..4).unwrap_or_default()));
     let end = UnixMillis(now.0.saturating_add(WRITER_LIFE));
@@ -158,21 +179,25 @@ async fn writer(client: &Client, opened: &Head, now: UnixMillis) -> Result<Write
     Ok(draft.introduced(&line))
 }
 
-/// Creates the first block of the epoch. One that is there by the same command is as good.
+/// The end of the chain after the first block of the epoch, if that is there. Whoever made it: it folds, so that the people of the
+/// charter have opened this epoch with these blocks.
+async fn first_block(store: &ConfigMapStore, remains: &Remains) -> Result<Option<Head>, EpochError> {
+    let (epoch, number) = (remains.head.next_epoch().trust().epoch, remains.head.next_block());
+    let read = store.read(epoch, number).await.map_err(|e| EpochError::Store(e.to_string()))?;
+    let Some(parts) = read else { return Ok(None) };
+    let (mut head, mut state) = (remains.head.clone(), remains.state.clone());
+    let block = head.fold(&parts).map_err(|e| OpeningError::Refused(e.to_string()))?;
+    crate::store::replay(&block, &mut state).map_err(|e| OpeningError::Refused(e.to_string()))?;
+    Ok(Some(head))
+}
+
+/// Creates the first block of the epoch. One that is there is looked at by the caller.
 async fn create(store: &ConfigMapStore, remains: &Remains, parts: &BlockParts) -> Result<(), EpochError> {
     let (epoch, number) = (remains.head.next_epoch().trust().epoch, remains.head.next_block());
-    let unavailable = |what: String| EpochError::Store(format!("{LEDGER_NAMESPACE}: {what}"));
     match store.create(epoch, number, parts).await {
-        Ok(()) => Ok(()),
-        Err(CreateError::Exists) => {
-            let there = store.read(epoch, number).await.map_err(|e| unavailable(e.to_string()))?;
-            let there = there.ok_or_else(|| unavailable("the block is there and is not".to_owned()))?;
-            // Whoever made it: it folds, so that the people of the charter have opened this epoch with these blocks.
-            let (mut head, mut state) = (remains.head.clone(), remains.state.clone());
-            let block = head.fold(&there).map_err(|e| OpeningError::Refused(e.to_string()))?;
-            crate::store::replay(&block, &mut state).map_err(|e| OpeningError::Refused(e.to_string()))?;
-            Ok(())
+        Ok(()) | Err(CreateError::Exists) => Ok(()),
+        Err(error @ (CreateError::Refused(_) | CreateError::Unknown(_))) => {
+            Err(EpochError::Store(format!("{LEDGER_NAMESPACE}: {error}")))
         }
-        Err(error @ (CreateError::Refused(_) | CreateError::Unknown(_))) => Err(unavailable(error.to_string())),
     }
 }

@@ -84,6 +84,10 @@ fn a_ledger_whose_end_is_lost_goes_on_by_a_signed_command_and_nothing_runs_twice
         let opened = open_epoch(&stage, "epoch.yaml");
         assert!(opened.ok && opened.stdout.contains("the epoch 1 of the ledger is open"), "{time}: {}", opened.stderr);
     }
+    // A checkpoint vouches for the epoch before anybody starts: on a pruned ledger nobody would begin without one.
+    let get = ["-n", "miax-system", "get", "configmap", "miax-checkpoint", "-o", "jsonpath={.data.checkpoint}"];
+    let note = stage.plane().kubectl().run(&get).expect("the checkpoint");
+    assert!(note.lines().next().is_some_and(|origin| origin.ends_with("/1")), "{note}");
     stage.restart_controller().expect("the controller starts");
     stage.restart_webhook().expect("the webhook starts");
 
