@@ -5,6 +5,7 @@ mod charter;
 mod control_command;
 mod manifest;
 mod signature;
+mod slo;
 
 pub use action::{
     AcknowledgeIncidentAction, AcknowledgeOverrideAction, Action, ContainerPatch, EnvPatch, FreezeAction,
@@ -18,6 +19,10 @@ pub use charter::{
 pub use control_command::{ControlCommand, ControlCommandSpec, ControlCommandStatus, Precondition};
 pub use manifest::{Manifest, ManifestBody, ManifestSpec, ManifestStatus};
 pub use signature::Signature;
+pub use slo::{
+    AlertPair, Alerts, BudgetStatus, BurnStatus, CalendarWindow, Gate, GaugeIndicator, HealthyTemplate, Indicator,
+    LatencyIndicator, RatioIndicator, Slo, SloSpec, SloStatus, TimeSlices, Window, WorkloadRef,
+};
 
 /// Pattern of a digest.
 const DIGEST_PATTERN: &str = "^sha256:[0-9a-f]{64}$";
