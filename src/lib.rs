@@ -8,6 +8,7 @@ pub mod units;
 // rank 1
 pub mod api;
 // rank 2
+pub mod slo;
 pub mod trust;
 // rank 3
 pub mod constitution;

@@ -6,9 +6,10 @@ use std::process::Command;
 use crate::{files, root};
 
 /// Module and rank. A module imports lower ranks only, and none of its own rank but itself.
-const RANKS: [(&str, u8); 12] = [
+const RANKS: [(&str, u8); 13] = [
     ("units", 0),
     ("api", 1),
+    ("slo", 2),
     ("trust", 2),
     ("constitution", 3),
     ("ledger", 3),

@@ -289,6 +289,12 @@ pub struct SloStatus {
     /// Since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// Since when the budget counts as spent, also while the verdict is Unknown; absent while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_since: Option<String>,
+    /// Since when more than the margin is left again without a break, while the budget counts as spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovering_since: Option<String>,
     /// Why, in words for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
