@@ -192,8 +192,13 @@ async fn a_damaged_end_stops_an_archive_from_growing() {
 
 #[test]
 fn a_seal_is_recorded_once_and_goes_on_from_the_last() {
-    let facts =
-        Facts { now: UnixSeconds::new(9), cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed };
+    let facts = Facts {
+        now: UnixSeconds::new(9),
+        cluster_uid: String::new(),
+        genesis: None,
+        target: TargetFact::NotNamed,
+        budgets: Vec::new(),
+    };
     let seal = |store: &str, from: u64, to: u64| ArchiveSealEvent {
         store: store.to_owned(),
         from,

@@ -106,7 +106,13 @@ async fn process(store: &SlowStore) -> (Ledger, mpsc::Sender<StoreEvent>) {
 }
 
 fn facts(now: i64) -> Facts {
-    Facts { now: UnixSeconds::new(now), cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed }
+    Facts {
+        now: UnixSeconds::new(now),
+        cluster_uid: String::new(),
+        genesis: None,
+        target: TargetFact::NotNamed,
+        budgets: Vec::new(),
+    }
 }
 
 /// Somebody asks for a command that nobody signed.

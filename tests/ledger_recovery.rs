@@ -141,7 +141,7 @@ impl Replica {
 
 fn facts() -> Facts {
     let now = UnixSeconds::new(1);
-    Facts { now, cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed }
+    Facts { now, cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed, budgets: Vec::new() }
 }
 
 fn is_broken(health: &Health, part: &str) -> bool {

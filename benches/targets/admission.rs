@@ -47,7 +47,8 @@ fn webhook() -> Arc<Webhook> {
     let (_, ledger, _) = Sequencer::new(NoStore, head, None, writers, clock.clone());
     // Nobody listens there: an unchanged object needs no facts.
     let client = Client::try_from(Config::new("https://127.0.0.1:1".parse().expect("url"))).expect("client");
-    let snapshot = Snapshot::new(WorkloadCache::start(&client), "c".into(), None, clock);
+    let snapshot =
+        Snapshot::new(WorkloadCache::start(&client), ObjectiveCache::start(client.clone()), "c".into(), None, clock);
     let salts = Salts::new(Arc::new(|| Some([5; 32])), None);
     Arc::new(Webhook::new(ledger, Arc::new(snapshot), Arc::new(Metrics::try_new().expect("metrics")), salts))
 }

@@ -68,6 +68,7 @@ pub(crate) fn proposal(number: u64) -> (Proposal, Facts) {
         cluster_uid: "c".into(),
         genesis: None,
         target: TargetFact::Missing,
+        budgets: Vec::new(),
     };
     (Proposal::Review(Box::new(request)), facts)
 }

@@ -35,6 +35,8 @@ fn decision(number: u64) -> Event {
         charter: None,
         now: UnixSeconds::new(1_795_514_400),
         target: TargetFact::Missing,
+        budgets: Vec::new(),
+        plans: Vec::new(),
     }))
 }
 

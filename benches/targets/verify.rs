@@ -33,6 +33,8 @@ fn decision(number: usize, writer: &str) -> Vec<u8> {
         charter: None,
         now: UnixSeconds::new(1_795_514_400),
         target: TargetFact::Missing,
+        budgets: Vec::new(),
+        plans: Vec::new(),
     };
     encode(&Event::Decision(Arc::new(event)), UnixMillis(1_795_514_400_000), writer).expect("an entry")
 }

@@ -6,7 +6,9 @@
 mod certificates;
 mod door;
 mod gated;
+mod gated_review;
 mod handler;
+mod objectives;
 mod peers;
 mod review;
 mod salts;
@@ -16,6 +18,7 @@ mod snapshot;
 pub use certificates::{Authority, AuthorityError, AuthorityStep, Leaf, PeerRole};
 pub use door::{Door, DoorError};
 pub use handler::{Doubts, Webhook};
+pub use objectives::ObjectiveCache;
 pub use peers::{PeerError, PeerTls};
 pub use review::{Review, ReviewError, respond};
 pub use salts::{Randomness, Salts};

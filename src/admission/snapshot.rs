@@ -12,12 +12,14 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 
-use crate::constitution::{Command, Facts, Request, Target, TargetFact, TargetState, WorkloadKind};
+use crate::constitution::{Command, Facts, GateRequest, Request, Target, TargetFact, TargetState, WorkloadKind};
 use crate::store::Clock;
 use crate::units::Digest;
 
+use super::objectives::ObjectiveCache;
+
 /// How long the API server keeps one watch; a connection that died in silence is noticed by then.
-const WATCH_SECONDS: u32 = 60;
+pub(super) const WATCH_SECONDS: u32 = 60;
 /// First pause before an interrupted watch is begun anew; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -40,6 +42,7 @@ pub struct WorkloadCache {
 /// Everything that a decision is made from, beside the request and State.
 pub struct Snapshot {
     workloads: WorkloadCache,
+    objectives: ObjectiveCache,
     cluster_uid: String,
     genesis: Option<Digest>,
     clock: Clock,
@@ -140,14 +143,26 @@ impl WorkloadCache {
 impl Snapshot {
     /// A source of facts.
     #[must_use]
-    pub fn new(workloads: WorkloadCache, cluster_uid: String, genesis: Option<Digest>, clock: Clock) -> Self {
-        Self { workloads, cluster_uid, genesis, clock }
+    pub fn new(
+        workloads: WorkloadCache,
+        objectives: ObjectiveCache,
+        cluster_uid: String,
+        genesis: Option<Digest>,
+        clock: Clock,
+    ) -> Self {
+        Self { workloads, objectives, cluster_uid, genesis, clock }
     }
 
     /// Whether the caches are complete.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        self.workloads.is_fresh()
+        self.workloads.is_fresh() && self.objectives.is_complete()
+    }
+
+    /// The facts for a change of a workload.
+    #[must_use]
+    pub fn for_change(&self, change: &GateRequest) -> Facts {
+        Facts { budgets: self.objectives.facts(change), ..self.with_target(TargetFact::NotNamed) }
     }
 
     /// The facts for a request, as they are now.
@@ -163,6 +178,6 @@ impl Snapshot {
     #[must_use]
     pub fn with_target(&self, target: TargetFact) -> Facts {
         let now = (self.clock)().into();
-        Facts { now, cluster_uid: self.cluster_uid.clone(), genesis: self.genesis, target }
+        Facts { now, cluster_uid: self.cluster_uid.clone(), genesis: self.genesis, target, budgets: Vec::new() }
     }
 }

@@ -5,9 +5,12 @@
 //! closed types, and that parse is what admission, controllers and CLI share.
 
 pub mod condition;
+mod gated;
 pub mod names;
 pub mod reason;
 pub mod v1alpha1;
+
+pub use gated::GatedKind;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -26,11 +29,14 @@ pub enum GovernedKind {
     Manifest,
     /// A signed request for one action; namespaced.
     ControlCommand,
+    /// A signed objective; namespaced.
+    #[serde(rename = "SLO")]
+    Slo,
 }
 
 impl GovernedKind {
     /// Every kind: drives CRD generation, webhook rules and RBAC, so that none of them can forget one.
-    pub const ALL: [Self; 2] = [Self::Manifest, Self::ControlCommand];
+    pub const ALL: [Self; 3] = [Self::Manifest, Self::ControlCommand, Self::Slo];
 
     /// The `kind` field.
     #[must_use]
@@ -38,6 +44,7 @@ impl GovernedKind {
         match self {
             Self::Manifest => "Manifest",
             Self::ControlCommand => "ControlCommand",
+            Self::Slo => "SLO",
         }
     }
 
@@ -47,6 +54,7 @@ impl GovernedKind {
         match self {
             Self::Manifest => "manifests",
             Self::ControlCommand => "controlcommands",
+            Self::Slo => "slos",
         }
     }
 
@@ -55,7 +63,7 @@ impl GovernedKind {
     pub fn is_namespaced(self) -> bool {
         match self {
             Self::Manifest => false,
-            Self::ControlCommand => true,
+            Self::ControlCommand | Self::Slo => true,
         }
     }
 
@@ -71,6 +79,7 @@ impl GovernedKind {
         match self {
             Self::Manifest => v1alpha1::Manifest::crd(),
             Self::ControlCommand => v1alpha1::ControlCommand::crd(),
+            Self::Slo => v1alpha1::Slo::crd(),
         }
     }
 }

@@ -70,6 +70,8 @@ pub const CHANGED_BY_ANNOTATION: &str = "miax.dev/changed-by";
 pub const MANIFEST_MANAGER: &str = "miax-manifest-controller";
 /// Field manager of the status that the ControlCommand controller writes.
 pub const COMMAND_MANAGER: &str = "miax-command-controller";
+/// Field manager of the status that the SLO controller writes.
+pub const SLO_MANAGER: &str = "miax-slo-controller";
 /// Field manager of the changes that the executor makes.
 pub const EXECUTOR_MANAGER: &str = "miax-executor";
 /// Field manager of the webhook's `caBundle`.

@@ -88,6 +88,12 @@ reasons! {
     ObligationMet: Allowed,
     /// The ledger was broken, and every byte of it is there again; what was wrong stands in the entry `recover`.
     LedgerWhole: Allowed,
+    /// The pod template ran on this workload while the error budget was not spent; back to it is always allowed.
+    RolledBack: Allowed,
+    /// A mitigation plan covers this change of a workload whose error budget is spent.
+    PlanUsed: Allowed,
+    /// Something is left of the error budget.
+    BudgetMet: Allowed,
     /// Every rule that matches decides, and what was decided is enforced.
     Enforced: Allowed,
 
@@ -185,6 +191,13 @@ reasons! {
     RouteForbidden: Refused,
     /// The namespace is frozen: no pod template in it changes but by commands.
     NamespaceFrozen: Refused,
+    /// The error budget of an objective is spent: the pod templates that it binds change only back to what ran well, or by a plan.
+    BudgetExhausted: Refused,
+    /// Nobody can tell how much of the error budget is left: no data, too little of it, too old, or a Prometheus that does not run the
+    /// rules. It counts as spent unless the objective says otherwise.
+    BudgetUnknown: Refused,
+    /// No such objective holds, or another version of it does.
+    ObjectiveUnknown: Refused,
     /// A rule that matches is in the mode Warn or Observe: it only tells what it would refuse.
     RuleNotEnforced: Refused,
     /// The namespace has not opted in to the gate, so that its freeze stops nothing.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::api::GovernedKind;
-use crate::constitution::{Command, Document, Manifest};
+use crate::constitution::{Command, Document, Manifest, SloDocument};
 use crate::trust::{parse_yaml_strict, to_yaml};
 
 use super::output::Failure;
@@ -20,6 +20,8 @@ pub(super) enum Signed {
     Command(Box<Command>),
     /// A manifest.
     Manifest(Box<Manifest>),
+    /// An objective.
+    Slo(Box<SloDocument>),
 }
 
 impl Signed {
@@ -28,6 +30,7 @@ impl Signed {
         match kind_of(object)? {
             GovernedKind::ControlCommand => Command::read(object).map(|c| Self::Command(Box::new(c))),
             GovernedKind::Manifest => Manifest::read(object).map(|m| Self::Manifest(Box::new(m))),
+            GovernedKind::Slo => SloDocument::read(object).map(|s| Self::Slo(Box::new(s))),
         }
         .map_err(|e| Failure::new(format!("{}: {e}", e.reason)))
     }
@@ -37,6 +40,7 @@ impl Signed {
         match self {
             Self::Command(command) => &command.document,
             Self::Manifest(manifest) => &manifest.document,
+            Self::Slo(slo) => &slo.document,
         }
     }
 
@@ -45,6 +49,7 @@ impl Signed {
         match self {
             Self::Command(command) => command.summary(),
             Self::Manifest(manifest) => manifest.summary(),
+            Self::Slo(slo) => slo.summary(),
         }
     }
 }
@@ -53,7 +58,7 @@ impl Signed {
 pub(super) fn kind_of(object: &Value) -> Result<GovernedKind, Failure> {
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
     GovernedKind::from_kind(kind)
-        .ok_or_else(|| Failure::new(format!("`{kind}` is not a signed kind; write ControlCommand or Manifest")))
+        .ok_or_else(|| Failure::new(format!("`{kind}` is not a signed kind; write ControlCommand, Manifest or SLO")))
 }
 
 /// Reads a text file, or stdin for `-`, up to the limit.
@@ -94,6 +99,7 @@ pub(super) fn read_charter(path: &Path) -> Result<(Value, Manifest), Failure> {
     match Signed::read(&object)? {
         Signed::Manifest(manifest) => Ok((object, *manifest)),
         Signed::Command(_) => Err(Failure::new(format!("{}: this is a command, not a charter", path.display()))),
+        Signed::Slo(_) => Err(Failure::new(format!("{}: this is an objective, not a charter", path.display()))),
     }
 }
 

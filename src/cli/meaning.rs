@@ -2,8 +2,10 @@
 //! stands.
 
 use crate::constitution::{
-    Action, Charter, Command, Decision, Delegation, FREEZE, Manifest, Mode, StateAction, Target, WorkloadAction,
+    Action, Charter, Command, Decision, Delegation, FREEZE, Manifest, Mitigation, Mode, SloDocument, StateAction,
+    Target, WorkloadAction,
 };
+use crate::slo::{Bound, Life, Slo};
 use crate::units::{Seconds, UnixSeconds};
 
 use super::files::Signed;
@@ -82,10 +84,42 @@ fn on_state(action: &StateAction) -> Vec<String> {
             "everything that was signed before is void: people sign again, for the new epoch".to_owned(),
             "keys that were revoked in the lost part are good again until they are revoked again".to_owned(),
         ],
+        StateAction::Mitigate(plan) => {
+            let Mitigation { slo, objective: _, target, template, uses, until } = plan.as_ref();
+            let times = if *uses == 1 { "once".to_owned() } else { format!("{uses} times") };
+            vec![
+                format!("{target} may change to the pod template {template} and no other, {times}, until {until}"),
+                format!(
+                    "the error budget of the objective {slo} stays as it is; another version of it makes this void"
+                ),
+            ]
+        }
         StateAction::RatifyAmendment { charter } => {
             vec![format!("the emergency charter {charter} stays in force and no longer lapses")]
         }
     }
+}
+
+/// What an objective counts, and what it stops.
+pub(super) fn measures(document: &SloDocument) -> Vec<String> {
+    let Slo { indicator, gate, life, .. } = &document.slo;
+    if *life == Life::Retired {
+        return vec!["the objective ends: nothing is measured any more, and no change stops for it".to_owned()];
+    }
+    let mut lines = vec![format!("{} must be good; counted is {}", document.asks_for(), indicator.words())];
+    if let Some(gate) = gate {
+        let bound = match &gate.binds {
+            Bound::Everything => "of every workload of the namespace".to_owned(),
+            Bound::Named(named) => {
+                let named: Vec<String> = named.iter().map(ToString::to_string).collect();
+                format!("of {}, and new workloads,", named.join(", "))
+            }
+        };
+        let unknown = gate.on_unknown.as_str();
+        lines.push(format!("once the budget is spent, the pod templates {bound} only go back, or change by a plan"));
+        lines.push(format!("while nobody can tell how much is left: {unknown}"));
+    }
+    lines
 }
 
 /// What is owed afterwards, by the rules that were applied.

@@ -8,7 +8,7 @@ use crate::constitution::{Action, Charter, Decision, SeatView, StateAction};
 
 use super::clock::now;
 use super::files::{Signed, read_charter, read_object};
-use super::meaning::{authorises, not_enforced, opens, terms};
+use super::meaning::{authorises, measures, not_enforced, opens, terms};
 use super::output::{Answer, Failure, Format, Tone, one_line, paint, print, tell};
 use super::verify::judge_offline;
 
@@ -65,12 +65,13 @@ fn effects(signed: &Signed) -> Vec<String> {
     match signed {
         Signed::Command(command) => authorises(&command.action),
         Signed::Manifest(_) => Vec::new(),
+        Signed::Slo(slo) => measures(slo),
     }
 }
 
 fn lenient(signed: &Signed) -> Vec<String> {
     match signed {
-        Signed::Command(_) => Vec::new(),
+        Signed::Command(_) | Signed::Slo(_) => Vec::new(),
         Signed::Manifest(manifest) => not_enforced(manifest),
     }
 }
@@ -109,6 +110,11 @@ pub(super) fn describe(
             }
             if let Some(generation) = command.generation {
                 row("only while", format!("the target has the generation {generation}"));
+            }
+        }
+        Signed::Slo(slo) => {
+            if let Some(description) = &slo.slo.description {
+                row("about", description.clone());
             }
         }
         Signed::Manifest(manifest) => {

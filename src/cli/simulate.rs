@@ -81,6 +81,7 @@ pub(super) fn judge_creation(
         cluster_uid: cluster_uid.to_owned(),
         genesis: signed.as_ref().and_then(|signed| first_charter(signed, state)),
         target: signed.as_ref().map_or(TargetFact::NotNamed, |signed| target(signed, assumed)),
+        budgets: Vec::new(),
     };
     let request = Request {
         uid: String::new(),
@@ -108,7 +109,7 @@ fn first_charter(signed: &Signed, state: &State) -> Option<Digest> {
 fn target(signed: &Signed, assumed: Assumed) -> TargetFact {
     let command = match signed {
         Signed::Command(command) if command.action.target().is_some() => command,
-        Signed::Command(_) | Signed::Manifest(_) => return TargetFact::NotNamed,
+        Signed::Command(_) | Signed::Manifest(_) | Signed::Slo(_) => return TargetFact::NotNamed,
     };
     let found =
         |generation| TargetFact::Found(TargetState { uid: String::new(), generation, resource_version: String::new() });

@@ -84,21 +84,23 @@ impl Stored {
     fn handle(&self, client: Client) -> Result<Handle<'_>, Failure> {
         let text = self.object.as_deref().unwrap_or_default();
         let wrong = || {
-            Failure::new(format!("`{text}` is not a document")).with_next("write controlcommand/NAME or manifest/NAME")
+            Failure::new(format!("`{text}` is not a document"))
+                .with_next("write controlcommand/NAME, manifest/NAME or slo/NAME")
         };
         let (kind, name) = text.split_once('/').filter(|(_, name)| is_plain(name)).ok_or_else(wrong)?;
         let kind = match kind.to_ascii_lowercase().as_str() {
             "controlcommand" | "controlcommands" | "mxcmd" => GovernedKind::ControlCommand,
             "manifest" | "manifests" => GovernedKind::Manifest,
+            "slo" | "slos" | "mxslo" => GovernedKind::Slo,
             _ => return Err(wrong()),
         };
         let gvk = GroupVersionKind::gvk(GROUP, VERSION, kind.kind());
         let resource = ApiResource::from_gvk_with_plural(&gvk, kind.plural());
         let api = match (kind, self.namespace.as_deref()) {
-            (GovernedKind::ControlCommand, Some(namespace)) if is_plain(namespace) => {
+            (GovernedKind::ControlCommand | GovernedKind::Slo, Some(namespace)) if is_plain(namespace) => {
                 Api::namespaced_with(client.clone(), namespace, &resource)
             }
-            (GovernedKind::ControlCommand, _) => {
+            (GovernedKind::ControlCommand | GovernedKind::Slo, _) => {
                 return Err(Failure::new(format!("in which namespace is {text}?")).with_next("-n NAMESPACE"));
             }
             (GovernedKind::Manifest, _) => Api::all_with(client.clone(), &resource),

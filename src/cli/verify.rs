@@ -90,10 +90,16 @@ pub(super) fn judge_offline(
             generation: command.generation.unwrap_or_default(),
             resource_version: String::new(),
         }),
-        Signed::Manifest(_) => TargetFact::NotNamed,
+        Signed::Manifest(_) | Signed::Slo(_) => TargetFact::NotNamed,
     };
     let uid = cluster_uid.unwrap_or_else(|| cluster_of(&document.audience, &manifest));
-    let facts = Facts { now: at, cluster_uid: uid.to_owned(), genesis: Some(manifest.document.digest), target };
+    let facts = Facts {
+        now: at,
+        cluster_uid: uid.to_owned(),
+        genesis: Some(manifest.document.digest),
+        target,
+        budgets: Vec::new(),
+    };
     if document.digest == manifest.document.digest {
         return Ok(recheck(object, document.kind, &State::default(), &facts));
     }
@@ -108,14 +114,20 @@ pub(super) fn charter_in_force(path: &Path, now: UnixSeconds) -> Result<(State, 
     let (object, manifest) = read_charter(path)?;
     let cluster_uid = cluster_of(&manifest.document.audience, &manifest).to_owned();
     let genesis = Some(manifest.document.digest);
-    let facts = Facts { now, cluster_uid, genesis, target: TargetFact::NotNamed };
+    let facts = Facts { now, cluster_uid, genesis, target: TargetFact::NotNamed, budgets: Vec::new() };
     Ok((adopt(&object, &facts, path)?, manifest))
 }
 
 /// The verdict about an object of a governed kind that is no document.
 fn malformed(object: &Value) -> Option<Decision> {
     let kind = object.get("kind").and_then(Value::as_str).and_then(crate::api::GovernedKind::from_kind)?;
-    let facts = Facts { now: now(), cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed };
+    let facts = Facts {
+        now: now(),
+        cluster_uid: String::new(),
+        genesis: None,
+        target: TargetFact::NotNamed,
+        budgets: Vec::new(),
+    };
     Some(recheck(object, kind, &State::default(), &facts))
 }
 

@@ -1,5 +1,7 @@
 //! What commands do, and to which workload.
 
+mod gated;
+mod government;
 mod read;
 
 use std::fmt;
@@ -7,10 +9,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::api::v1alpha1 as api;
-use crate::units::{BlockNumber, Digest, UnixSeconds};
+use crate::units::UnixSeconds;
 
 use super::charter::Signal;
 
+pub use gated::GatedTarget;
+pub use government::{Mitigation, OpenEpoch, StateAction};
 pub(super) use read::read_action;
 
 /// Kinds of workload that commands act on.
@@ -68,91 +72,6 @@ pub struct Patch {
     pub containers: Vec<api::ContainerPatch>,
 }
 
-/// What a command does to the constitution's own state; its whole effect is in the ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all_fields = "camelCase")]
-pub enum StateAction {
-    /// Lets no pod template of a namespace change, but by commands.
-    Freeze {
-        /// The namespace.
-        namespace: String,
-        /// When it ends by itself; `None` means when it is thawed.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        until: Option<UnixSeconds>,
-    },
-    /// Ends the freeze of a namespace.
-    Thaw {
-        /// The namespace.
-        namespace: String,
-    },
-    /// Takes one workload out of one rule, or out of a freeze.
-    Waive {
-        /// Name of the rule, or [`FREEZE`].
-        rule: String,
-        /// The workload.
-        target: Target,
-        /// When that ends.
-        until: UnixSeconds,
-    },
-    /// Suspends a freeze or a veto of another organ.
-    Override {
-        /// Digest of the command that froze or vetoed.
-        decision: Digest,
-        /// When that ends.
-        until: UnixSeconds,
-    },
-    /// The highest organ has seen an override.
-    AcknowledgeOverride {
-        /// Digest of the command that overrode.
-        command: Digest,
-    },
-    /// An incident was seen.
-    AcknowledgeIncident {
-        /// Its name.
-        incident: String,
-    },
-    /// Makes a key worthless from now on.
-    RevokeKey {
-        /// Its fingerprint.
-        key: String,
-    },
-    /// Stops a command of a lower organ that is not done yet.
-    Veto {
-        /// Digest of the command.
-        command: Digest,
-    },
-    /// The post-mortem of a command.
-    Review {
-        /// Digest of the command.
-        command: Digest,
-        /// What was found.
-        findings: String,
-    },
-    /// Confirms an emergency amendment.
-    RatifyAmendment {
-        /// Digest of the charter.
-        charter: Digest,
-    },
-    /// Goes on with what is left of a ledger (ADR 0025).
-    OpenEpoch(Box<OpenEpoch>),
-}
-
-/// What a new epoch begins with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenEpoch {
-    /// Its number.
-    pub epoch: u16,
-    /// How many blocks are kept.
-    pub blocks: BlockNumber,
-    /// How many entries these hold.
-    pub entries: u64,
-    /// Root of the tree over them.
-    pub root: Digest,
-    /// The largest checkpoint that anybody holds; what it vouches for beyond `entries` is lost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub checkpoint: Option<String>,
-}
-
 /// What a command does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -197,7 +116,7 @@ impl WorkloadKind {
 
 impl Action {
     /// Every action's name.
-    pub const NAMES: [&'static str; 16] = [
+    pub const NAMES: [&'static str; 17] = [
         "Scale",
         "Restart",
         "Rollback",
@@ -214,10 +133,11 @@ impl Action {
         "AcknowledgeIncident",
         "Review",
         "OpenEpoch",
+        "Mitigate",
     ];
     /// The names, for messages.
     pub(super) const CHOICES: &'static str = "Scale, Restart, Rollback, Patch, Isolate, Freeze, Thaw, Waive, RevokeKey, \
-         RatifyAmendment, Override, Veto, AcknowledgeOverride, AcknowledgeIncident, Review, OpenEpoch";
+         RatifyAmendment, Override, Veto, AcknowledgeOverride, AcknowledgeIncident, Review, OpenEpoch, Mitigate";
 
     /// The name that rules match.
     #[must_use]
@@ -242,6 +162,7 @@ impl Action {
                 StateAction::AcknowledgeIncident { .. } => "AcknowledgeIncident",
                 StateAction::Review { .. } => "Review",
                 StateAction::OpenEpoch(_) => "OpenEpoch",
+                StateAction::Mitigate(_) => "Mitigate",
             },
         }
     }
@@ -262,7 +183,8 @@ impl Action {
                 | StateAction::Veto { .. }
                 | StateAction::AcknowledgeOverride { .. }
                 | StateAction::Review { .. }
-                | StateAction::OpenEpoch(_),
+                | StateAction::OpenEpoch(_)
+                | StateAction::Mitigate(_),
             ) => None,
         }
     }
@@ -282,6 +204,7 @@ impl Action {
         match self {
             Self::Workload { target, .. } | Self::State(StateAction::Waive { target, .. }) => Some(&target.namespace),
             Self::State(StateAction::Freeze { namespace, .. } | StateAction::Thaw { namespace }) => Some(namespace),
+            Self::State(StateAction::Mitigate(plan)) => Some(&plan.target.namespace),
             Self::State(
                 StateAction::RevokeKey { .. }
                 | StateAction::RatifyAmendment { .. }
@@ -302,6 +225,7 @@ impl Action {
             Self::Workload { action: WorkloadAction::Isolate { until }, .. }
             | Self::State(StateAction::Waive { until, .. } | StateAction::Override { until, .. }) => Some(*until),
             Self::State(StateAction::Freeze { until, .. }) => *until,
+            Self::State(StateAction::Mitigate(plan)) => Some(plan.until),
             Self::Workload { .. } | Self::State(_) => None,
         }
     }
@@ -318,29 +242,6 @@ impl Action {
                 WorkloadAction::Isolate { until } => format!("Isolate {target} until {until}"),
             },
             Self::State(action) => action.summary(),
-        }
-    }
-}
-
-impl StateAction {
-    /// What it does, in a few words.
-    pub(super) fn summary(&self) -> String {
-        match self {
-            Self::Freeze { namespace, until: Some(until) } => format!("Freeze the namespace {namespace} until {until}"),
-            Self::Freeze { namespace, until: None } => format!("Freeze the namespace {namespace} until it is thawed"),
-            Self::Thaw { namespace } => format!("Thaw the namespace {namespace}"),
-            Self::Waive { rule, target, until } => format!("Waive {rule} for {target} until {until}"),
-            Self::RevokeKey { key } => format!("Revoke the key {key}"),
-            Self::RatifyAmendment { charter } => format!("Ratify the emergency charter {charter}"),
-            Self::Override { decision, until } => format!("Override the decision {decision} until {until}"),
-            Self::Veto { command } => format!("Veto the command {command}"),
-            Self::AcknowledgeOverride { command } => format!("Acknowledge the override {command}"),
-            Self::AcknowledgeIncident { incident } => format!("Acknowledge the incident {incident}"),
-            Self::Review { command, .. } => format!("Review the command {command}"),
-            Self::OpenEpoch(opening) => {
-                let OpenEpoch { epoch, blocks, entries, root, checkpoint: _ } = opening.as_ref();
-                format!("Open the epoch {epoch} of the ledger with {entries} entries in {blocks} blocks, root {root}")
-            }
         }
     }
 }

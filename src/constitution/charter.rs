@@ -104,6 +104,8 @@ pub struct Charter {
     key_ends: BTreeMap<String, UnixSeconds>,
 }
 
+/// The kind of objectives, as rules call it.
+pub(super) const SLO: &str = "SLO";
 /// The body of manifests that rules call so.
 pub(super) const CHARTER: &str = "charter";
 /// A charter with `ratifyBy`.

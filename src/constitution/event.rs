@@ -5,6 +5,7 @@ mod effect;
 mod epoch;
 mod flood;
 mod recover;
+mod slo;
 mod witness;
 
 use std::sync::Arc;
@@ -12,12 +13,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::api::GovernedKind;
+use crate::api::{GatedKind, GovernedKind};
 use crate::units::{Digest, UnixSeconds};
 
-use super::action::WorkloadKind;
 use super::decision::{Advice, Finding, SeatView, Verdict};
-use super::facts::TargetFact;
+use super::facts::{BudgetFact, TargetFact};
 use super::request::Operation;
 
 pub use archive::{ArchiveSealEvent, PruneEvent};
@@ -25,6 +25,7 @@ pub use effect::{EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, EnactEvent
 pub use epoch::EpochOpenEvent;
 pub use flood::{FloodEvent, FloodSource};
 pub use recover::RecoverEvent;
+pub use slo::{BudgetVerdict, GateTerms, SloSetEvent, SloVerdictEvent};
 pub use witness::{PolicySetEvent, UnwitnessedEvent};
 
 /// A thing that happened. The ledger stores it as an entry of the kind [`Event::kind`] with the fields of the variant. What
@@ -71,6 +72,10 @@ pub enum Event {
     ArchiveSeal(ArchiveSealEvent),
     /// The oldest blocks leave the cluster.
     Prune(PruneEvent),
+    /// A version of an objective holds from here on.
+    SloSet(Box<SloSetEvent>),
+    /// The verdict on an error budget changed.
+    SloVerdict(Box<SloVerdictEvent>),
 }
 
 /// Which object an event is about.
@@ -154,6 +159,12 @@ pub struct DecisionEvent {
     pub now: UnixSeconds,
     /// The target as the decision saw it.
     pub target: TargetFact,
+    /// What was known of the error budgets that the change stands under.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetFact>,
+    /// Mitigation plans of which this change used one use each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plans: Vec<Digest>,
 }
 
 /// An object that was seen stored.
@@ -224,7 +235,7 @@ impl DecisionEvent {
     /// is a public act.
     pub fn commit(&mut self, commitment: Digest) {
         self.commitment = Some(commitment);
-        if WorkloadKind::ALL.into_iter().any(|kind| kind.as_str() == self.object.kind) {
+        if GatedKind::from_kind(&self.object.kind).is_some() {
             self.digest = None;
         }
     }
@@ -270,6 +281,8 @@ impl Event {
             Self::KeyRevoke(_) => "key.revoke",
             Self::ArchiveSeal(_) => "archive.seal",
             Self::Prune(_) => "prune",
+            Self::SloSet(_) => "slo.set",
+            Self::SloVerdict(_) => "slo.verdict",
         }
     }
 
@@ -289,6 +302,8 @@ impl Event {
             Self::EpochOpen(e) => Some(e.now),
             Self::ArchiveSeal(e) => Some(e.now),
             Self::Prune(e) => Some(e.now),
+            Self::SloSet(e) => Some(e.now),
+            Self::SloVerdict(e) => Some(e.now),
             Self::Stored(_)
             | Self::Document(_)
             | Self::Adopt(_)
@@ -322,6 +337,8 @@ impl Event {
             Self::EpochOpen(e) => serde_json::to_value(e),
             Self::ArchiveSeal(e) => serde_json::to_value(e),
             Self::Prune(e) => serde_json::to_value(e),
+            Self::SloSet(e) => serde_json::to_value(e),
+            Self::SloVerdict(e) => serde_json::to_value(e),
             Self::KeyAdd(e) | Self::KeyRetire(e) | Self::KeyRevoke(e) => Ok(Value::Object(e.fields.clone())),
         };
         match value {
@@ -355,6 +372,8 @@ impl Event {
             "epoch.open" => serde_json::from_value(value).map(Self::EpochOpen),
             "archive.seal" => serde_json::from_value(value).map(Self::ArchiveSeal),
             "prune" => serde_json::from_value(value).map(Self::Prune),
+            "slo.set" => serde_json::from_value(value).map(Self::SloSet),
+            "slo.verdict" => serde_json::from_value(value).map(Self::SloVerdict),
             "key.add" => serde_json::from_value(value).map(|fields| Self::KeyAdd(KeyEvent { fields })),
             "key.retire" => serde_json::from_value(value).map(|fields| Self::KeyRetire(KeyEvent { fields })),
             "key.revoke" => serde_json::from_value(value).map(|fields| Self::KeyRevoke(KeyEvent { fields })),

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Digest, UnixSeconds};
+use crate::units::{Digest, Seconds, UnixSeconds};
 
 /// What is known at the moment of a judgement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,30 @@ pub struct Facts {
     pub genesis: Option<Digest>,
     /// The workload that the command names.
     pub target: TargetFact,
+    /// The error budgets that a change of a workload may stand under.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetFact>,
+}
+
+/// What the status of an objective says, and of the change that is asked about. The verdict itself stands in the ledger: this
+/// tells how fresh it is, and the numbers for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BudgetFact {
+    /// Name of the objective.
+    pub slo: String,
+    /// Digest of the version that was measured.
+    pub digest: Digest,
+    /// When it was last measured.
+    pub evaluated_at: UnixSeconds,
+    /// The time between two measurements.
+    pub interval: Seconds,
+    /// When the pod template that is asked for was last seen running on this workload while the budget was not spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<UnixSeconds>,
+    /// The numbers, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub numbers: String,
 }
 
 /// What is known of the workload that a command names.

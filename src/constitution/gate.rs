@@ -1,5 +1,8 @@
 //! The gate: changes of workloads that are no governed objects. It judges what runs, not who asks: a pod template that changes
-//! in a frozen namespace. Scaling, deletions and everything that changes no pod template are none of its business.
+//! in a frozen namespace, or while an error budget is spent. Scaling, deletions and everything that changes no pod template are
+//! none of its business.
+
+mod budget;
 
 use std::sync::Arc;
 
@@ -7,8 +10,8 @@ use crate::api::names::executor_account;
 use crate::api::reason::Reason;
 use crate::units::{Digest, UnixSeconds};
 
-use super::action::{FREEZE, Target};
-use super::decision::{Decision, Finding, NextStep, Verdict};
+use super::action::{FREEZE, GatedTarget};
+use super::decision::{Advice, Decision, Finding, NextStep, Verdict};
 use super::event::{DecisionEvent, Event, ObjectRef};
 use super::facts::{Facts, TargetFact};
 use super::proposal::{Outcome, Reply};
@@ -24,13 +27,22 @@ pub struct GateRequest {
     /// What is asked; a deletion never comes here.
     pub operation: Operation,
     /// The workload.
-    pub target: Target,
+    pub target: GatedTarget,
     /// SHA-256 of the canonical pod template that it would have.
     pub template: Digest,
     /// The same of the one that it has; `None` for a new workload.
     pub template_before: Option<Digest>,
     /// Who sent the request. Only the account of an executor is looked at, and only while its command runs.
     pub actor: String,
+}
+
+/// What the gate says of a change that something stands against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gated {
+    /// The judgement: a refusal, or an allow that stands on an exception.
+    pub decision: Decision,
+    /// Mitigation plans of which it uses one use each.
+    pub plans: Vec<Digest>,
 }
 
 impl GateRequest {
@@ -41,42 +53,61 @@ impl GateRequest {
     }
 
     fn object(&self) -> ObjectRef {
-        let Target { kind, namespace, name } = &self.target;
+        let GatedTarget { kind, namespace, name } = &self.target;
         ObjectRef { kind: kind.as_str().to_owned(), namespace: namespace.clone(), name: name.clone() }
     }
 }
 
 /// Judges a change. `None` lets it pass without a record: it changes no pod template, or nothing stands against it.
 #[must_use]
-pub fn gate(request: &GateRequest, state: &State, now: UnixSeconds) -> Option<Decision> {
-    if !request.changes_template() {
+pub fn gate(request: &GateRequest, state: &State, facts: &Facts) -> Option<Gated> {
+    if !request.changes_template() || acts(request, state) {
         return None;
     }
-    let target = &request.target;
-    let freeze = state.frozen(&target.namespace, now)?;
-    if state.waived(FREEZE, target, now).is_some() {
+    let mut findings: Vec<Finding> = freeze(&request.target, state, facts.now).into_iter().collect();
+    let budget::Judged { refused, allowed, advice, plans } = budget::judge(request, state, facts);
+    findings.extend(refused);
+    let verdict = if findings.is_empty() { Verdict::Allow } else { Verdict::Deny };
+    if verdict == Verdict::Allow {
+        findings = allowed;
+    }
+    let mut decision = Decision::refusal(Reason::Passed, "nothing stands against it");
+    if findings.is_empty() && advice.is_empty() {
         return None;
     }
-    // The authority is the command that the ledger says is running; the account only tells its executor from anybody else who
-    // would use the moment.
-    let acts = state
-        .running()
-        .any(|(_, begin, _)| begin.target == *target && executor_account(&begin.executor) == request.actor);
-    if acts {
-        return None;
+    decision.verdict = verdict;
+    decision.recorded = !findings.is_empty();
+    if !findings.is_empty() {
+        decision.findings = findings;
     }
-    let mut decision = Decision::refusal(Reason::NamespaceFrozen, "");
-    decision.findings = vec![frozen(target, freeze)];
+    decision.advice = advice;
     decision.digest = Some(request.template);
-    decision.charter = state.charter(now).map(|c| c.reference.clone());
-    Some(decision)
+    decision.charter = state.charter(facts.now).map(|c| c.reference.clone());
+    // A plan is for what passes by it; what is refused for another reason uses nothing.
+    let plans = if verdict == Verdict::Allow { plans } else { Vec::new() };
+    Some(Gated { decision, plans })
 }
 
-fn frozen(target: &Target, freeze: &Standing) -> Finding {
-    let Target { kind, namespace, name } = target;
+/// Whether an approved command does it. The authority is the command that the ledger says is running; the account only tells its
+/// executor from anybody else who would use the moment.
+fn acts(request: &GateRequest, state: &State) -> bool {
+    let target = request.target.workload();
+    let mut running = state.running();
+    running.any(|(_, begin, _)| {
+        Some(&begin.target) == target.as_ref() && executor_account(&begin.executor) == request.actor
+    })
+}
+
+fn freeze(target: &GatedTarget, state: &State, now: UnixSeconds) -> Option<Finding> {
+    let freeze = state.frozen(&target.namespace, now)?;
+    let waived = target.workload().is_some_and(|target| state.waived(FREEZE, &target, now).is_some());
+    (!waived).then(|| frozen(target, freeze))
+}
+
+fn frozen(target: &GatedTarget, freeze: &Standing) -> Finding {
+    let namespace = &target.namespace;
     let end = freeze.until.map_or_else(|| "it is thawed".to_owned(), |until| until.to_string());
     let Standing { organ, index, .. } = freeze;
-    let kind = kind.as_str().to_lowercase();
     Finding {
         reason: Reason::NamespaceFrozen,
         message: format!(
@@ -84,13 +115,18 @@ fn frozen(target: &Target, freeze: &Standing) -> Finding {
         ),
         rule: None,
         next: Some(NextStep::Run(format!(
-            "miax draft waive {kind}/{name} -n {namespace} --rule {FREEZE} --until TIME"
+            "miax draft waive {} -n {namespace} --rule {FREEZE} --until TIME",
+            target.short()
         ))),
     }
 }
 
-/// What a refusal leads to: one entry, however often a syncer tries the same again.
-pub(super) fn record(request: &GateRequest, state: &State, facts: &Facts, decision: Decision) -> Outcome {
+/// What a judgement leads to: one entry, however often a syncer tries the same again. Advice alone is not recorded.
+pub(super) fn record(request: &GateRequest, state: &State, facts: &Facts, gated: Gated) -> Outcome {
+    let Gated { decision, plans } = gated;
+    if !decision.recorded {
+        return Outcome { events: Vec::new(), reply: Reply::Judged(Box::new(decision)) };
+    }
     let event = DecisionEvent {
         request: request.uid.clone(),
         operation: request.operation,
@@ -100,18 +136,39 @@ pub(super) fn record(request: &GateRequest, state: &State, facts: &Facts, decisi
         commitment: None,
         summary: None,
         actor: request.actor.clone(),
-        verdict: Verdict::Deny,
-        findings: decision.findings.clone(),
+        verdict: decision.verdict,
+        findings: decision.findings.iter().map(|f| without_template(f, &request.template)).collect(),
         rules: Vec::new(),
         seats: Vec::new(),
-        advice: Vec::new(),
+        advice: decision.advice.iter().map(|a| advice_without_template(a, &request.template)).collect(),
         signers: Vec::new(),
         charter: decision.charter.clone(),
         now: facts.now,
         target: TargetFact::NotNamed,
+        budgets: facts.budgets.clone(),
+        plans,
     };
-    if let Some((index, before)) = state.repeated(&event) {
-        return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(before)) };
+    // The API server repeats a question whose answer was late: the same change uses a plan once.
+    let before = match decision.verdict {
+        Verdict::Allow => state.judged(&event),
+        Verdict::Deny => state.repeated(&event),
+    };
+    if let Some((index, _)) = before {
+        return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(decision)) };
     }
     Outcome { events: vec![Event::Decision(Arc::new(event))], reply: Reply::Judged(Box::new(decision)) }
+}
+
+/// The ledger keeps no digest of a pod template (ADR 0020); only who asked is told what to put into a plan.
+fn without_template(finding: &Finding, template: &Digest) -> Finding {
+    let mut finding = finding.clone();
+    if let Some(NextStep::Run(command)) = &mut finding.next {
+        *command = command.replace(&template.to_string(), "DIGEST");
+    }
+    finding
+}
+
+fn advice_without_template(advice: &Advice, template: &Digest) -> Advice {
+    let findings = advice.findings.iter().map(|f| without_template(f, template)).collect();
+    Advice { findings, ..advice.clone() }
 }

@@ -132,7 +132,7 @@ pub fn lint(charter: &Charter) -> Vec<LintFinding> {
     }
     let reviews = |rule: &Rule| match &rule.scope {
         Scope::Commands { actions, .. } => actions.contains("Review"),
-        Scope::Manifests(_) => false,
+        Scope::Manifests(_) | Scope::Objects { .. } => false,
     };
     if !charter.rules.iter().any(reviews) {
         let owing = charter.rules.iter().filter(|r| r.post_mortem_within.is_some());
@@ -142,7 +142,7 @@ pub fn lint(charter: &Charter) -> Vec<LintFinding> {
     }
     let amends = |rule: &Rule| match &rule.scope {
         Scope::Manifests(bodies) => bodies.contains("charter"),
-        Scope::Commands { .. } => false,
+        Scope::Commands { .. } | Scope::Objects { .. } => false,
     };
     if !charter.rules.iter().any(amends) {
         let message = "no rule matches manifests with the body charter, so this charter could never be replaced";
@@ -343,6 +343,6 @@ fn is_unreachable(rule: &Rule, charter: &Charter) -> bool {
         Scope::Commands { actions, impact: Some(impact), namespaces } => {
             *impact < Impact::Critical && charter.always_above(actions, namespaces, *impact)
         }
-        Scope::Commands { impact: None, .. } | Scope::Manifests(_) => false,
+        Scope::Commands { impact: None, .. } | Scope::Manifests(_) | Scope::Objects { .. } => false,
     }
 }

@@ -19,9 +19,12 @@ mod proposal;
 mod record;
 mod request;
 mod rules;
+mod slo_document;
 mod state;
 
-pub use action::{Action, FREEZE, OpenEpoch, Patch, StateAction, Target, WorkloadAction, WorkloadKind};
+pub use action::{
+    Action, FREEZE, GatedTarget, Mitigation, OpenEpoch, Patch, StateAction, Target, WorkloadAction, WorkloadKind,
+};
 pub use charter::{
     Amount, Charter, CharterError, Delegation, FilledBy, Floor, Impact, Mode, Pending, Principal, PrincipalKind,
     Priority, Requirement, Route, Rule, Scope, Signal,
@@ -31,19 +34,21 @@ pub use count::{Quorum, Vacancy};
 pub use decision::{Advice, Decision, Finding, NextStep, SeatView, Verdict};
 pub use document::{Document, DocumentError};
 pub use event::{
-    AdoptEvent, ArchiveSealEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EffectEndEvent,
-    EffectUndoneEvent, EnactEvent, EpochOpenEvent, Event, EventError, FloodEvent, FloodSource, KeyEvent, LapseEvent,
-    ObjectRef, PolicySetEvent, PruneEvent, RecoverEvent, SignerRef, StoredEvent, UnwitnessedEvent,
+    AdoptEvent, ArchiveSealEvent, BudgetVerdict, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent,
+    EffectEndEvent, EffectUndoneEvent, EnactEvent, EpochOpenEvent, Event, EventError, FloodEvent, FloodSource,
+    GateTerms, KeyEvent, LapseEvent, ObjectRef, PolicySetEvent, PruneEvent, RecoverEvent, SignerRef, SloSetEvent,
+    SloVerdictEvent, StoredEvent, UnwitnessedEvent,
 };
-pub use facts::{Facts, TargetFact, TargetState};
-pub use gate::{GateRequest, gate};
+pub use facts::{BudgetFact, Facts, TargetFact, TargetState};
+pub use gate::{GateRequest, Gated, gate};
 pub use judge::{judge, recheck, unchanged};
 pub use lint::{LintFinding, LintLevel, LintName, lint};
 pub use manifest::Manifest;
 pub use proposal::{Effect, EffectPlan, LogKeyStep, Outcome, Proposal, Reply, deliberate};
 pub use record::executor;
 pub use request::{Operation, Request, authority};
+pub use slo_document::SloDocument;
 pub use state::{
-    Archived, CommandState, Emergency, InForce, Lifetime, Obligation, Owed, Pruned, Standing, State, StateError,
-    StateFormError, Waiver,
+    Archived, CommandState, Emergency, InForce, Lifetime, Measured, Objective, Obligation, Owed, Plan, Pruned,
+    Standing, State, StateError, StateFormError, Waiver,
 };

@@ -11,7 +11,7 @@ use super::action::{Target, WorkloadAction};
 use super::decision::Decision;
 use super::event::{
     ArchiveSealEvent, EffectBeginEvent, EffectEndEvent, EffectUndoneEvent, Event, FloodEvent, KeyEvent, PolicySetEvent,
-    PruneEvent, RecoverEvent, StoredEvent, UnwitnessedEvent,
+    PruneEvent, RecoverEvent, SloVerdictEvent, StoredEvent, UnwitnessedEvent,
 };
 use super::facts::Facts;
 use super::gate::{GateRequest, gate};
@@ -23,7 +23,7 @@ use super::state::State;
 pub enum Proposal {
     /// Judge a request and record the verdict.
     Review(Box<Request>),
-    /// Judge a change of a workload; only a refusal is recorded, and a repeated one once.
+    /// Judge a change of a workload; what nothing stands against is not recorded, and a repeated refusal once.
     Gate(Box<GateRequest>),
     /// Record that an object was seen stored. Nothing happens when it is recorded already.
     Stored(StoredEvent),
@@ -31,6 +31,10 @@ pub enum Proposal {
     Adopt(Box<Value>),
     /// Begin the action of a stored command; the whole object, judged again. Refused when it is consumed.
     Begin(Box<Value>),
+    /// Let a stored version of an objective hold; the whole object, judged again. Nothing happens when it holds already.
+    SetObjective(Box<Value>),
+    /// Record the verdict on an error budget. Nothing happens when it is no news, or about another version than the one that holds.
+    Verdict(Box<SloVerdictEvent>),
     /// Let a stored command change State; the whole object, judged again. Refused when it is consumed.
     Enact(Box<Value>),
     /// Record that an emergency charter has lapsed. Nothing happens when none has.
@@ -124,6 +128,10 @@ impl Outcome {
             Some((index, decision)) if decision.verdict == event.verdict => {
                 Self { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(decision)) }
             }
+            // By the plan that it used up itself it passes; the salt makes it this very proposal.
+            Some((index, decision)) if state.used_a_plan(&event.request) => {
+                Self { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(decision)) }
+            }
             // An allow is never repeated for what would be refused now.
             Some(_) | None => {
                 Arc::make_mut(event).commit(commitment);
@@ -138,13 +146,15 @@ impl Outcome {
 pub fn deliberate(proposal: &Proposal, state: &State, facts: &Facts) -> Outcome {
     match proposal {
         Proposal::Review(request) => super::record::review(request, state, facts),
-        Proposal::Gate(request) => match gate(request, state, facts.now) {
-            Some(decision) => super::gate::record(request, state, facts, decision),
+        Proposal::Gate(request) => match gate(request, state, facts) {
+            Some(judged) => super::gate::record(request, state, facts, judged),
             None => Outcome { events: Vec::new(), reply: Reply::Passed },
         },
         Proposal::Stored(event) => state.observe_stored(event),
         Proposal::Adopt(object) => super::record::adopt(object, state, facts),
         Proposal::Begin(object) => super::record::begin(object, state, facts),
+        Proposal::SetObjective(object) => super::record::set_objective(object, state, facts),
+        Proposal::Verdict(event) => state.observe_verdict(event),
         Proposal::Enact(object) => super::record::enact(object, state, facts),
         Proposal::Lapse => super::record::lapse(state, facts),
         Proposal::Recover(event) => Outcome { events: vec![Event::Recover(event.clone())], reply: Reply::Done },

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::api::reason::Reason;
+use crate::slo::Life;
 use crate::trust::{canonical_json, sha256};
 use crate::units::{Seconds, UnixSeconds};
 
@@ -13,13 +14,15 @@ use super::charter::{Charter, Mode, Rule, Signal};
 use super::command::Command;
 use super::decision::Decision;
 use super::event::{
-    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EnactEvent, Event, LapseEvent, ObjectRef,
+    AdoptEvent, CharterRef, DecisionEvent, DocumentEvent, EffectBeginEvent, EnactEvent, Event, GateTerms, LapseEvent,
+    ObjectRef, SloSetEvent,
 };
 use super::facts::{Facts, TargetFact};
-use super::judge::{Judged, command_rules, judge_command, judge_manifest, judge_request};
+use super::judge::{Judged, command_rules, judge_command, judge_manifest, judge_request, judge_slo, slo_rules};
 use super::manifest::Manifest;
 use super::proposal::{EffectPlan, Outcome, Reply};
 use super::request::Request;
+use super::slo_document::SloDocument;
 use super::state::State;
 
 /// Characters of a document's text in one ledger entry. With JSON's escaping an entry stays below its limit of 16 KiB.
@@ -49,6 +52,8 @@ pub(super) fn review(request: &Request, state: &State, facts: &Facts) -> Outcome
         charter: decision.charter.clone(),
         now: facts.now,
         target: facts.target.clone(),
+        budgets: Vec::new(),
+        plans: Vec::new(),
     };
     if let Some((index, before)) = state.judged(&event).or_else(|| state.repeated(&event)) {
         return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(before)) };
@@ -187,6 +192,40 @@ pub(super) fn enact(object: &Value, state: &State, facts: &Facts) -> Outcome {
         now: facts.now,
     };
     Outcome { events: vec![Event::Enact(Box::new(event))], reply: Reply::Done }
+}
+
+/// Lets a stored version of an objective hold: judged again.
+pub(super) fn set_objective(object: &Value, state: &State, facts: &Facts) -> Outcome {
+    let Judged { decision, signers, .. } = judge_slo(object, state, facts);
+    let (Ok(slo), Some(in_force)) = (SloDocument::read(object), state.charter(facts.now)) else {
+        return refuse(decision);
+    };
+    let summary = slo.asks_for();
+    let SloDocument { document, slo } = slo;
+    let held = state.objective(&document.object.namespace, &document.object.name);
+    if held.is_some_and(|held| held.digest == document.digest) {
+        return Outcome { events: Vec::new(), reply: Reply::Done };
+    }
+    if !decision.is_allowed() {
+        return refuse(decision);
+    }
+    let rules = slo_rules(&document.object.namespace, &in_force.charter).into_iter();
+    let event = SloSetEvent {
+        version: slo.version,
+        digest: document.digest,
+        summary,
+        expires_at: document.expires_at,
+        window: slo.window.longest(),
+        gate: slo.gate.as_ref().map(GateTerms::of),
+        retired: slo.life == Life::Retired,
+        mitigate_within: rules.filter(|r| r.mode == Mode::Enforce).filter_map(|r| r.mitigate_within).min(),
+        object: document.object,
+        signers,
+        charter: in_force.reference.clone(),
+        rules: decision.rules,
+        now: facts.now,
+    };
+    Outcome { events: vec![Event::SloSet(Box::new(event))], reply: Reply::Done }
 }
 
 /// Writes down that the time of an emergency charter is over.

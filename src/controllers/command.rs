@@ -158,7 +158,7 @@ fn condition(kind: ConditionType, status: ConditionStatus, reason: Reason, messa
 fn refused(decision: &Decision) -> Seen {
     let no = |kind| condition(kind, ConditionStatus::False, decision.reason(), decision.message());
     let kinds = [ConditionType::Verified, ConditionType::Approved, ConditionType::Succeeded, ConditionType::Ready];
-    Seen { digest: decision.digest, index: None, conditions: kinds.map(no).to_vec() }
+    Seen { digest: decision.digest, index: None, conditions: kinds.map(no).to_vec(), ..Seen::default() }
 }
 
 /// The status, from what the ledger says now.
@@ -169,7 +169,12 @@ fn describe(command: &Command, decision: Option<&Decision>, context: &Context) -
     let (index, succeeded) = match view.state.command(&digest) {
         Some(CommandState::Held { index, decision: held }) if decision.is_some_and(Decision::waits_for_people) => {
             let reason = decision.map_or(Reason::SeatsMissing, Decision::reason);
-            return Seen { digest: Some(digest), index: Some(*index), conditions: waiting(reason, held, *index) };
+            return Seen {
+                digest: Some(digest),
+                index: Some(*index),
+                conditions: waiting(reason, held, *index),
+                ..Seen::default()
+            };
         }
         Some(CommandState::Allowed { index, .. }) if decision.is_none() => {
             let message = "commands that were allowed earlier go first".to_owned();
@@ -200,6 +205,7 @@ fn describe(command: &Command, decision: Option<&Decision>, context: &Context) -
             succeeded.clone(),
             Observation { kind: ConditionType::Ready, ..succeeded },
         ],
+        ..Seen::default()
     }
 }
 

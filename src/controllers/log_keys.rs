@@ -61,7 +61,8 @@ impl LogKeyKeeper {
         };
         let event = KeyEvent { fields: change.fields(&proof) };
         let now = (self.clock)().into();
-        let facts = Facts { now, cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed };
+        let facts =
+            Facts { now, cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed, budgets: Vec::new() };
         self.ledger.append(Proposal::LogKey(step, event), facts).await?;
         Ok(Some(change))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::runtime::controller::Action;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::api::GovernedKind;
 use crate::api::condition::{ConditionStatus, ConditionType, Observation};
@@ -73,7 +73,8 @@ async fn bring_into_force(
         (ConditionType::Recorded, ConditionStatus::True, Reason::Adopted, recorded),
     ];
     let observe = |(kind, status, reason, message)| Observation { kind, status, reason, message };
-    Ok(Seen { digest: Some(digest), index, conditions: conditions.into_iter().map(observe).chain(standing).collect() })
+    let conditions = conditions.into_iter().map(observe).chain(standing).collect();
+    Ok(Seen { digest: Some(digest), index, conditions, fields: Map::new() })
 }
 
 /// A charter that was in force once: nothing is left to do for it.
@@ -134,7 +135,7 @@ fn refused(digest: Option<Digest>, decision: &Decision) -> Seen {
         message: decision.message(),
     };
     let kinds = [ConditionType::Verified, ConditionType::Active, ConditionType::Ready];
-    Seen { digest, index: None, conditions: kinds.map(condition).to_vec() }
+    Seen { digest, index: None, conditions: kinds.map(condition).to_vec(), fields: Map::new() }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod prune;
 mod published;
 mod queue;
 mod signing;
+mod slo;
 mod status;
 mod sweep;
 mod watchdog;
@@ -40,7 +41,7 @@ use tokio::time::Instant;
 
 use crate::api::GovernedKind;
 use crate::api::reason::Reason;
-use crate::api::v1alpha1::{ControlCommand, Manifest};
+use crate::api::v1alpha1::{ControlCommand, Manifest, Slo};
 use crate::constitution::{Facts, TargetFact};
 use crate::store::{AppendError, Clock, Ledger, View};
 use crate::telemetry::Metrics;
@@ -53,6 +54,7 @@ pub use isolation::end_isolations;
 pub use log_keys::{LogKeyKeeper, keep_log_keys};
 pub use prune::{Pruner, prune};
 pub use queue::Queue;
+pub use slo::{Measurement, Measurements};
 pub use sweep::sweep;
 pub use watchdog::watchdog;
 pub use witness::{AddressError, Endpoint, EndpointError, Heard, Vouching, WitnessAddress, follow_anchor, hear};
@@ -76,6 +78,8 @@ pub struct Context {
     pub events: Recorder,
     /// The order of effects.
     pub queue: Queue,
+    /// What was measured of objectives.
+    pub measurements: Measurements,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// The wall clock.
@@ -127,21 +131,23 @@ impl Context {
     /// Facts with this target, as they are now.
     fn facts(&self, target: TargetFact) -> Facts {
         let now = (self.clock)().into();
-        Facts { now, cluster_uid: self.cluster_uid.clone(), genesis: self.genesis, target }
+        Facts { now, cluster_uid: self.cluster_uid.clone(), genesis: self.genesis, target, budgets: Vec::new() }
     }
 }
 
 /// Runs the controllers of all kinds until `stop` resolves.
 pub async fn run(context: Arc<Context>, stop: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
     let manifests = spawn_controller(GovernedKind::Manifest, context.clone(), stop.clone());
-    let commands = spawn_controller(GovernedKind::ControlCommand, context, stop);
-    futures::join!(manifests, commands);
+    let commands = spawn_controller(GovernedKind::ControlCommand, context.clone(), stop.clone());
+    let objectives = spawn_controller(GovernedKind::Slo, context, stop);
+    futures::join!(manifests, commands, objectives);
 }
 
 fn resource(kind: GovernedKind) -> ApiResource {
     match kind {
         GovernedKind::Manifest => ApiResource::erase::<Manifest>(&()),
         GovernedKind::ControlCommand => ApiResource::erase::<ControlCommand>(&()),
+        GovernedKind::Slo => ApiResource::erase::<Slo>(&()),
     }
 }
 
@@ -156,6 +162,7 @@ async fn spawn_controller(
     // One after another: commands take effect in the order of the ledger.
     let controller = Controller::new_with(api, watcher::Config::default(), resource)
         .reconcile_all_on(charter_changes(&context.ledger))
+        .reconcile_all_on(rounds(kind, &context.measurements))
         .with_config(Config::default().concurrency(1))
         .graceful_shutdown_on(stop);
     let reconcile = move |object: Arc<DynamicObject>, context: Arc<Context>| async move {
@@ -163,6 +170,7 @@ async fn spawn_controller(
         let result = match kind {
             GovernedKind::Manifest => manifest::reconcile(&object, &context).await,
             GovernedKind::ControlCommand => command::reconcile(&object, &context).await,
+            GovernedKind::Slo => slo::reconcile(&object, &context).await,
         };
         context.metrics.reconciled(kind, result.is_ok(), started.elapsed());
         result
@@ -188,6 +196,16 @@ fn charter_changes(ledger: &Ledger) -> impl Stream<Item = ()> + Send + use<> {
     futures::stream::unfold((views, known), move |(mut views, known)| async move {
         let changed = views.wait_for(|view| since(view) != known).await.ok().map(|view| since(&view))?;
         Some(((), (views, changed)))
+    })
+}
+
+/// An item after every round of measurements, for the kind that tells of them.
+fn rounds(kind: GovernedKind, measurements: &Measurements) -> impl Stream<Item = ()> + Send + use<> {
+    let told = (kind == GovernedKind::Slo).then(|| measurements.rounds());
+    futures::stream::unfold(told, |told| async move {
+        let mut told = told?;
+        told.changed().await.ok()?;
+        Some(((), Some(told)))
     })
 }
 

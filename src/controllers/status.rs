@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::{Api, Resource as _, ResourceExt as _};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::api::condition::{ConditionStatus, ConditionType, Observation, upsert};
 use crate::api::reason::{Reason, ReasonClass};
@@ -22,6 +22,8 @@ pub(super) struct Seen {
     pub(super) index: Option<LogIndex>,
     /// The conditions.
     pub(super) conditions: Vec<Observation>,
+    /// What only this kind says.
+    pub(super) fields: Map<String, Value>,
 }
 
 /// Writes what was seen into the status, if that differs from what stands there, and tells of it by Events.
@@ -59,9 +61,11 @@ pub(super) async fn write(
 }
 
 fn status(seen: &Seen, generation: i64, conditions: &[Condition]) -> Value {
-    let Seen { digest, index, conditions: _ } = seen;
+    let Seen { digest, index, conditions: _, fields } = seen;
     let mut status = json!({"observedGeneration": generation, "conditions": conditions});
     if let Some(map) = status.as_object_mut() {
+        let own = fields.iter().filter(|(key, _)| *key != "conditions");
+        map.extend(own.map(|(key, value)| (key.clone(), value.clone())));
         map.extend(digest.map(|d| ("digest".to_owned(), Value::from(d.to_string()))));
         map.extend(index.map(|i| ("ledgerIndex".to_owned(), Value::from(i.0))));
     }
@@ -123,7 +127,12 @@ mod tests {
     #[test]
     fn a_second_look_changes_nothing() {
         let done = seen(ConditionType::Succeeded, ConditionStatus::True, Reason::EffectDone);
-        let found = Seen { digest: Some(Digest([1; 32])), index: Some(LogIndex(4)), conditions: vec![done] };
+        let found = Seen {
+            digest: Some(Digest([1; 32])),
+            index: Some(LogIndex(4)),
+            conditions: vec![done],
+            fields: Map::new(),
+        };
         let first = merged(&[], &found.conditions, 1, UnixSeconds::new(100));
         let second = merged(&first, &found.conditions, 1, UnixSeconds::new(200));
         assert_eq!(first, second);

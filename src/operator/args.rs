@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::api::GatedKind;
 use crate::controllers::WitnessAddress;
 use crate::store::ArchivePlace;
 use crate::trust::WitnessMode;
@@ -120,6 +121,17 @@ pub struct Controller {
     /// Blocks that stay in the cluster at least.
     #[arg(long, env = "MIAX_KEEP_BLOCKS", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
     pub keep_blocks: u64,
+    /// What the gate judges.
+    #[command(flatten)]
+    pub gate: Gate,
+}
+
+/// What the gate judges; the same for the manifests and the controllers, which watch over them.
+#[derive(Clone, Debug, Args)]
+pub struct Gate {
+    /// Kinds that the gate judges beside Deployments, StatefulSets and DaemonSets: ReplicaSet, Job, CronJob, Pod.
+    #[arg(long = "gate-kind", env = "MIAX_GATE_KINDS", value_name = "KIND", value_delimiter = ',')]
+    pub gate_kinds: Vec<GatedKind>,
 }
 
 /// Options of the webhook.
@@ -179,6 +191,9 @@ pub struct Manifests {
     /// The controllers prune: they may delete what is in the ledger's namespace.
     #[arg(long)]
     pub prune: bool,
+    /// What the gate judges.
+    #[command(flatten)]
+    pub gate: Gate,
     /// Call the webhook by this URL instead of by its service: for an operator that runs outside of the cluster.
     #[arg(long)]
     pub url: Option<String>,

@@ -1,6 +1,8 @@
 //! Everything that Miax needs in a cluster besides its CRDs and pods, as code: the chart is compared with this in a test, and
 //! `miax-operator manifests` prints it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::api::names::{
@@ -9,7 +11,7 @@ use crate::api::names::{
     INSTALLATION_GUARD, LEDGER_GUARD, LEDGER_NAMESPACE, LOG_KEY_SECRET, SEQUENCER_LEASE, STATUS_GUARD,
     SYSTEM_NAMESPACE, WEBHOOK_ACCOUNT, WEBHOOK_SERVICE, seat_account,
 };
-use crate::api::{GROUP, GovernedKind, VERSION};
+use crate::api::{GROUP, GatedKind, GovernedKind, VERSION};
 use crate::constitution::{WorkloadAction, WorkloadKind};
 
 use super::guards::{Pruning, guards};
@@ -18,25 +20,34 @@ use super::guards::{Pruning, guards};
 const SEAT_ROLE: &str = "miax-seat";
 const FLOW: &str = "miax-operator";
 
+/// What an installation does that not every one does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Whether the controllers delete what archives hold.
+    pub pruning: Pruning,
+    /// Kinds that the gate judges beside Deployments, StatefulSets and DaemonSets.
+    pub gated: BTreeSet<GatedKind>,
+}
+
 /// All objects. `url` replaces the webhook's service; `seats` are the organs that carry actions out.
 #[must_use]
-pub fn objects(url: Option<&str>, seats: &[String], pruning: Pruning) -> Vec<Value> {
+pub fn objects(url: Option<&str>, seats: &[String], extent: &Extent) -> Vec<Value> {
     let mut all = vec![namespace(SYSTEM_NAMESPACE), namespace(LEDGER_NAMESPACE)];
     all.extend([WEBHOOK_ACCOUNT, CONTROLLER_ACCOUNT].map(account));
     all.extend(seats.iter().map(|organ| account(&seat_account(organ))));
     all.extend(rights(seats));
-    if pruning == Pruning::On {
+    if extent.pruning == Pruning::On {
         all.extend(pruner());
     }
     all.extend(flow_control());
-    all.extend(watched(url, pruning));
+    all.extend(watched(url, extent));
     all
 }
 
 /// What keeps the constitution enforced: the guards and the webhook. The watchdog looks after it.
-pub(super) fn watched(url: Option<&str>, pruning: Pruning) -> Vec<Value> {
-    let mut all = guards(pruning);
-    all.extend([governed(url), gated(url)]);
+pub(super) fn watched(url: Option<&str>, extent: &Extent) -> Vec<Value> {
+    let mut all = guards(extent.pruning);
+    all.extend([governed(url), gated(url, &extent.gated)]);
     all
 }
 
@@ -113,7 +124,11 @@ fn rights(seats: &[String]) -> Vec<Value> {
             WEBHOOK_ACCOUNT,
             None,
             &webhook,
-            &[cluster_identity(), rule("apps", &workloads, &[], &["list", "watch"])],
+            &[
+                cluster_identity(),
+                rule("apps", &workloads, &[], &["list", "watch"]),
+                rule(GROUP, &[GovernedKind::Slo.plural()], &[], &["list", "watch"]),
+            ],
         ),
         grant(
             WEBHOOK_ACCOUNT,
@@ -232,7 +247,7 @@ fn flow_control() -> Vec<Value> {
 }
 
 /// A webhook configuration that fails closed.
-fn webhook(config: &str, name: &str, path: &str, url: Option<&str>, rules: &Value, more: &Value) -> Value {
+fn webhook(config: &str, name: &str, path: &str, url: Option<&str>, rules: &[Value], more: &Value) -> Value {
     let client = match url {
         Some(url) => json!({"url": format!("{}{path}", url.trim_end_matches('/'))}),
         None => json!({"service": {"name": WEBHOOK_SERVICE, "namespace": SYSTEM_NAMESPACE, "path": path, "port": 443}}),
@@ -245,7 +260,7 @@ fn webhook(config: &str, name: &str, path: &str, url: Option<&str>, rules: &Valu
         "matchPolicy": "Equivalent",
         "sideEffects": "NoneOnDryRun",
         "timeoutSeconds": 3,
-        "rules": [rules],
+        "rules": rules,
     });
     if let (Some(map), Some(more)) = (webhook.as_object_mut(), more.as_object()) {
         map.extend(more.clone());
@@ -259,26 +274,36 @@ fn webhook(config: &str, name: &str, path: &str, url: Option<&str>, rules: &Valu
 }
 
 fn governed(url: Option<&str>) -> Value {
-    let rules = json!({
+    let rules = [json!({
         "apiGroups": [GROUP],
         "apiVersions": [VERSION],
         "operations": ["CREATE", "UPDATE", "DELETE"],
         "resources": GovernedKind::ALL.map(GovernedKind::plural),
         "scope": "*",
-    });
+    })];
     webhook(GOVERNED_WEBHOOK, GOVERNED_WEBHOOK_NAME, GOVERNED_PATH, url, &rules, &json!({}))
 }
 
 /// Workloads of namespaces that opted in, never those of Kubernetes or our own. Subresources (scale, status) are left out on
 /// purpose: docs/reference/coverage.md says why for each.
-fn gated(url: Option<&str>) -> Value {
-    let rules = json!({
-        "apiGroups": ["apps"],
-        "apiVersions": ["v1"],
-        "operations": ["CREATE", "UPDATE"],
-        "resources": WorkloadKind::ALL.map(WorkloadKind::plural),
-        "scope": "Namespaced",
-    });
+fn gated(url: Option<&str>, more: &BTreeSet<GatedKind>) -> Value {
+    let always = GatedKind::ALL.into_iter().filter(|kind| !GatedKind::OPTIONAL.contains(kind));
+    let kinds: BTreeSet<GatedKind> = always.chain(more.iter().copied()).collect();
+    let groups: BTreeSet<&str> = kinds.iter().map(|kind| kind.group()).collect();
+    let rules: Vec<Value> = groups
+        .into_iter()
+        .rev()
+        .map(|group| {
+            let of_group = kinds.iter().filter(|kind| kind.group() == group).flat_map(|kind| kind.gated_resources());
+            json!({
+                "apiGroups": [group],
+                "apiVersions": ["v1"],
+                "operations": ["CREATE", "UPDATE"],
+                "resources": of_group.collect::<Vec<_>>(),
+                "scope": "Namespaced",
+            })
+        })
+        .collect();
     let selector = json!({"namespaceSelector": {"matchExpressions": [
         {"key": GATE_LABEL, "operator": "In", "values": [GATE_ENABLED]},
         {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", SYSTEM_NAMESPACE, LEDGER_NAMESPACE]},

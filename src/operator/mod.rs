@@ -15,6 +15,7 @@ mod log_key;
 mod numbers;
 mod readiness;
 mod sequencer_lease;
+mod webhook;
 mod witnesses;
 
 use std::net::SocketAddr;
@@ -31,32 +32,27 @@ use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use crate::admission::{Doubts, Salts, Server, Snapshot, Webhook, WorkloadCache, router};
+use crate::admission::Doubts;
 use crate::api::names::{CONTROLLER_ACCOUNT, executor_account};
 use crate::controllers::{
-    Auditor, CheckpointWriter, Context, LogKeyKeeper, Queue, SeatClients, Vouching, audit, end_isolations,
-    follow_anchor, keep_checkpoints, keep_log_keys, sweep, watchdog,
+    Auditor, CheckpointWriter, Context, LogKeyKeeper, Measurements, Queue, SeatClients, Vouching, audit,
+    end_isolations, follow_anchor, keep_checkpoints, keep_log_keys, sweep, watchdog,
 };
 use crate::ledger::{Budget, Checkpoint, Head, Lineage, LogTrust};
-use crate::store::{
-    self, Clock, ConfigMapStore, Health, Ledger, Sequencer, StoreEvent, WriterSource, follow, keep_floods,
-};
+use crate::store::{self, Clock, ConfigMapStore, Health, Ledger, Sequencer, StoreEvent, WriterSource, follow};
 use crate::telemetry::{Metrics, Readiness, init_logging, probes};
 
 use forwarding::Forwarding;
 use numbers::numbers;
-use readiness::readiness;
 
 pub use args::{Arguments, Command, Common};
 pub use error::Error;
 pub use guards::Pruning;
-pub use install::objects;
+pub use install::{Extent, objects};
 
 /// Calls of the API server that take longer are given up.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a webhook that ends tries to write down what it has only counted.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Runs what the command line says until a signal comes.
 ///
@@ -64,19 +60,24 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Every variant of [`Error`]; the message says what to do next.
 pub async fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
-        Command::Webhook(options) => run_webhook(options).await,
+        Command::Webhook(options) => webhook::run(options).await,
         Command::Controller(options) => run_controller(options).await,
         Command::OpenEpoch(options) => epoch::open_epoch(options).await,
         Command::Manifests(options) => {
-            let args::Manifests { static_guards, prune, url, seats } = options;
-            let pruning = if prune { Pruning::On } else { Pruning::Off };
+            let args::Manifests { static_guards, prune, gate, url, seats } = options;
+            let extent = extent(prune, gate);
             print_manifests(&match static_guards {
-                true => guards::static_guards(pruning),
-                false => objects(url.as_deref(), &seats, pruning),
+                true => guards::static_guards(extent.pruning),
+                false => objects(url.as_deref(), &seats, &extent),
             });
             Ok(())
         }
     }
+}
+
+fn extent(prune: bool, args::Gate { gate_kinds }: args::Gate) -> Extent {
+    let pruning = if prune { Pruning::On } else { Pruning::Off };
+    Extent { pruning, gated: gate_kinds.into_iter().collect() }
 }
 
 fn print_manifests(objects: &[serde_json::Value]) {
@@ -269,65 +270,8 @@ async fn ended(mut alive: watch::Receiver<bool>) {
     let _ = alive.wait_for(|ended| *ended).await;
 }
 
-async fn run_webhook(options: args::Webhook) -> Result<(), Error> {
-    let args::Webhook { common, listen, names, client_ca, client_name, peer_listen, peer_ip, salts, drain } = options;
-    let base = Base::start(&common).await?;
-    let door = client_ca.map(|path| client_ca::open(path, client_name)).transpose()?;
-    let key = log_key::wait_for(&base.client, &base.origin).await?;
-    let witnesses = witnesses::Named::by(&common.witnessing)?;
-    let keys = key.keys.clone();
-    let held = witnesses.hold(&key.known).await;
-    let Started { ledger, alive, alarms, trust } = base.start_ledger(&common, key, held).await?;
-    base.start_auditor(&common, (ledger.clone(), alarms, trust.clone()), None);
-    let place = peer_listen.zip(peer_ip).map(|(listen, ip)| forwarding::Place { listen, ip });
-    let (mut forwarding, ledger) = base.forward(&common, place, ledger).await?;
-    let workloads = WorkloadCache::start(&base.client);
-    let snapshot = Arc::new(Snapshot::new(workloads, base.cluster_uid.clone(), common.genesis, base.clock.clone()));
-    let leaf = authority::first_leaf(&base.client, &names, &base.clock).await?;
-    let (leaf_ends, leaf_ending) = watch::channel(leaf.ends);
-    let (draining, is_draining) = watch::channel(false);
-    let ready = readiness(ledger.clone(), snapshot.clone(), leaf_ending, is_draining, base.clock.clone());
-    base.serve_probes(common.probes, ready, ledger.clone()).await?;
-    tokio::spawn(keep_floods(ledger.clone()));
-    let salts = Salts::new(Arc::new(|| clock::random_bytes().ok()), salts);
-    let webhook = Webhook::new(ledger.clone(), snapshot, base.metrics.clone(), salts);
-    let webhook = Arc::new(match witnesses.policy {
-        Some(policy) => webhook.with_doubts(base.doubts(Arc::new(Vouching::new(policy, keys)), ledger.clone())),
-        None => webhook,
-    });
-    let server = Arc::new(Server::start(listen, &leaf, door, router(webhook))?);
-    tracing::info!(address = %server.address(), origin = base.origin, "the webhook listens");
-    tokio::spawn(authority::keep_leaf(
-        base.client.clone(),
-        names,
-        base.clock.clone(),
-        leaf,
-        server.clone(),
-        base.metrics.clone(),
-        leaf_ends,
-    ));
-    tokio::select! {
-        result = asked_to_end() => result?,
-        () = ended(alive) => return Err(Error::TaskEnded("ledger")),
-    }
-    // Not ready first, and only then no new connections: endpoints take a moment to forget us.
-    tracing::info!("stopping");
-    draining.send_replace(true);
-    forwarding.leave().await;
-    tokio::time::sleep(Duration::from_secs(drain)).await;
-    server.stop().await;
-    forwarding.stop().await;
-    // Nobody asks any more: what was only counted is written down, as long as the ledger answers at all.
-    match tokio::time::timeout(LAST_WORDS, ledger.flush_floods()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "refusals that were only counted are lost"),
-        Err(_) => tracing::error!("refusals that were only counted are lost: the ledger does not answer"),
-    }
-    Ok(())
-}
-
 async fn run_controller(options: args::Controller) -> Result<(), Error> {
-    let args::Controller { common: options, archives, archive_patience, prune, keep_blocks } = options;
+    let args::Controller { common: options, archives, archive_patience, prune, keep_blocks, gate } = options;
     let base = Base::start(&options).await?;
     let archives = archive::Archives::open(&archives, archive_patience)?;
     let key = log_key::read_or_make(&base.client, &base.origin).await?;
@@ -352,6 +296,7 @@ async fn run_controller(options: args::Controller) -> Result<(), Error> {
         ledger,
         seats: seat_clients(base.config.clone()),
         queue: Queue::default(),
+        measurements: Measurements::default(),
         events: Recorder::new(base.client.clone(), reporter(&options.replica)),
         metrics: base.metrics.clone(),
         clock: base.clock.clone(),
@@ -383,8 +328,7 @@ async fn run_controller(options: args::Controller) -> Result<(), Error> {
     tokio::spawn(sweep(context.clone()));
     archives.keep(context.clone(), &base.config, alarms.clone())?;
     tokio::spawn(end_isolations(context));
-    let pruning = if prune { Pruning::On } else { Pruning::Off };
-    tokio::spawn(watchdog(base.client.clone(), install::watched(None, pruning), base.metrics.clone()));
+    tokio::spawn(watchdog(base.client.clone(), install::watched(None, &extent(prune, gate)), base.metrics.clone()));
     let result = tokio::select! {
         result = asked_to_end() => result,
         () = leadership.keep() => return Err(Error::LeaseLost),

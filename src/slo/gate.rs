@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::api::v1alpha1 as raw;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{GatedKind, v1alpha1 as raw};
 use crate::units::Seconds;
 
 use super::error::{Problem, SloError};
@@ -42,27 +44,8 @@ pub struct Workload {
     pub name: String,
 }
 
-/// The kinds of workloads with a pod template that a gate can bind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum GatedKind {
-    /// `batch/v1` CronJob.
-    CronJob,
-    /// `apps/v1` DaemonSet.
-    DaemonSet,
-    /// `apps/v1` Deployment.
-    Deployment,
-    /// `batch/v1` Job.
-    Job,
-    /// A Pod that nothing else made.
-    Pod,
-    /// `apps/v1` ReplicaSet.
-    ReplicaSet,
-    /// `apps/v1` StatefulSet.
-    StatefulSet,
-}
-
 /// What a gate does while nobody knows how much budget is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnUnknown {
     /// As if it were spent.
     Deny,
@@ -74,32 +57,6 @@ pub enum OnUnknown {
 
 /// Longest dwell.
 const LONGEST_DWELL: Seconds = Seconds(7 * 86_400);
-
-impl GatedKind {
-    /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::CronJob, Self::DaemonSet, Self::Deployment, Self::Job, Self::Pod, Self::ReplicaSet, Self::StatefulSet];
-
-    /// The kind's word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CronJob => "CronJob",
-            Self::DaemonSet => "DaemonSet",
-            Self::Deployment => "Deployment",
-            Self::Job => "Job",
-            Self::Pod => "Pod",
-            Self::ReplicaSet => "ReplicaSet",
-            Self::StatefulSet => "StatefulSet",
-        }
-    }
-
-    /// Reads a kind's word.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-}
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -207,7 +164,7 @@ fn read_workloads(path: &str, workloads: &[raw::WorkloadRef]) -> Result<BTreeSet
     let mut named = BTreeSet::new();
     for (index, raw::WorkloadRef { kind, name }) in workloads.iter().enumerate() {
         let allowed = "CronJob, DaemonSet, Deployment, Job, Pod, ReplicaSet, StatefulSet";
-        let gated = GatedKind::parse(kind).ok_or_else(|| {
+        let gated = GatedKind::from_kind(kind).ok_or_else(|| {
             SloError::new(format!("{path}[{index}].kind"), Problem::Choice { found: kind.clone(), allowed })
         })?;
         if !is_subdomain(name) {

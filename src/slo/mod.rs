@@ -17,7 +17,7 @@ mod window;
 pub use alerts::{AlertPair, AlertPolicy, Alerts, Severity};
 pub use decimal::{Decimal, NotDecimal};
 pub use error::{Problem, SloError};
-pub use gate::{Bound, Gate, GatedKind, OnUnknown, Workload};
+pub use gate::{Bound, Gate, OnUnknown, Workload};
 pub use indicator::{Budgeting, Histogram, Indicator, IndicatorId};
 pub use name::SloName;
 pub use objective::{Margin, Objective};

@@ -68,6 +68,8 @@ mod tests {
             charter: None,
             now: UnixSeconds::new(100),
             target: TargetFact::NotNamed,
+            budgets: Vec::new(),
+            plans: Vec::new(),
         }
     }
 

@@ -236,7 +236,8 @@ impl Ledger {
 
     async fn write_flood(&self, event: &FloodEvent) -> Result<Committed, AppendError> {
         let now = event.last;
-        let facts = Facts { now, cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed };
+        let facts =
+            Facts { now, cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed, budgets: Vec::new() };
         self.append(Proposal::Flood(Box::new(event.clone())), facts).await
     }
 }

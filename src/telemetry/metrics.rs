@@ -7,9 +7,8 @@ use prometheus::{
     histogram_opts, opts,
 };
 
-use crate::api::GovernedKind;
 use crate::api::reason::{Reason, ReasonClass};
-use crate::constitution::WorkloadKind;
+use crate::api::{GatedKind, GovernedKind};
 use crate::units::{Seconds, UnixSeconds};
 
 use super::archive::ArchiveMetrics;
@@ -190,7 +189,7 @@ impl Metrics {
                 let _ = self.reconciles.with_label_values(&[kind.kind(), result]);
             }
         }
-        for kind in WorkloadKind::ALL {
+        for kind in GatedKind::ALL {
             let _ = self.gate_duration.with_label_values(&[kind.as_str()]);
             for decision in [ALLOW, DENY] {
                 let _ = self.gate.with_label_values(&[kind.as_str(), decision]);
@@ -212,7 +211,7 @@ impl Metrics {
     }
 
     /// Counts a review of a workload.
-    pub fn gated(&self, kind: WorkloadKind, allowed: bool, took: Duration) {
+    pub fn gated(&self, kind: GatedKind, allowed: bool, took: Duration) {
         self.gate.with_label_values(&[kind.as_str(), if allowed { ALLOW } else { DENY }]).inc();
         self.gate_duration.with_label_values(&[kind.as_str()]).observe(took.as_secs_f64());
     }

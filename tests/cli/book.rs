@@ -154,6 +154,7 @@ impl Book {
             cluster_uid: UID.to_owned(),
             genesis: Some(self.genesis),
             target: TargetFact::Found(target),
+            budgets: Vec::new(),
         };
         let outcome = deliberate(proposal, &self.state, &facts);
         self.record(&outcome.events);

@@ -18,7 +18,8 @@ fn flooded(change: impl Fn(&mut FloodEvent)) -> (Book, Vec<Folded>) {
     let mut book = Book::new();
     let unsigned = read(&book.desk, "documents/unsigned.yaml");
     let target = found(4);
-    let facts = Facts { now: book.now, cluster_uid: UID.to_owned(), genesis: Some(book.genesis), target };
+    let facts =
+        Facts { now: book.now, cluster_uid: UID.to_owned(), genesis: Some(book.genesis), target, budgets: Vec::new() };
     let refusals: Vec<Arc<DecisionEvent>> = (0..COUNT)
         .map(|number| {
             let Proposal::Review(mut review) = request(Operation::Create, Some(&unsigned), None) else {

@@ -15,7 +15,13 @@ const SALT: [u8; 32] = [9; 32];
 fn committed() -> (Book, LogIndex) {
     let mut book = Book::new();
     let unsigned = read(&book.desk, "documents/unsigned.yaml");
-    let facts = Facts { now: book.now, cluster_uid: UID.to_owned(), genesis: Some(book.genesis), target: found(4) };
+    let facts = Facts {
+        now: book.now,
+        cluster_uid: UID.to_owned(),
+        genesis: Some(book.genesis),
+        target: found(4),
+        budgets: Vec::new(),
+    };
     let review = request(Operation::Create, Some(&unsigned), None);
     let Outcome { events, reply: _ } = deliberate(&review, &book.state, &facts);
     let [Event::Decision(decision)] = events.as_slice() else { unreachable!("one decision") };

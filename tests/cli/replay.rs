@@ -84,7 +84,13 @@ impl Book {
 
     /// Judges and records, in a block of its own.
     pub fn propose(&mut self, proposal: Proposal, target: TargetFact) -> Reply {
-        let facts = Facts { now: self.now, cluster_uid: UID.to_owned(), genesis: Some(self.genesis), target };
+        let facts = Facts {
+            now: self.now,
+            cluster_uid: UID.to_owned(),
+            genesis: Some(self.genesis),
+            target,
+            budgets: Vec::new(),
+        };
         let outcome = deliberate(&proposal, &self.state, &facts);
         self.record(outcome.events);
         outcome.reply
@@ -260,7 +266,13 @@ fn a_writer_that_records_another_verdict_is_found() {
     let lie = |change: &dyn Fn(&mut DecisionEvent)| {
         let mut book = Book::new();
         let unsigned = read(&book.desk, "documents/unsigned.yaml");
-        let facts = Facts { now: book.now, cluster_uid: UID.to_owned(), genesis: Some(book.genesis), target: found(4) };
+        let facts = Facts {
+            now: book.now,
+            cluster_uid: UID.to_owned(),
+            genesis: Some(book.genesis),
+            target: found(4),
+            budgets: Vec::new(),
+        };
         let outcome = deliberate(&request(Operation::Create, Some(&unsigned), None), &book.state, &facts);
         let [Event::Decision(decision)] = outcome.events.as_slice() else { panic!("{outcome:?}") };
         let mut decision = decision.clone();
@@ -289,7 +301,13 @@ fn a_begin_that_came_too_late_is_found() {
     let mut book = Book::new();
     let command = book.keep("cmd.yaml");
     book.propose(request(Operation::Create, Some(&command), None), found(4));
-    let facts = Facts { now: book.now, cluster_uid: UID.to_owned(), genesis: Some(book.genesis), target: found(4) };
+    let facts = Facts {
+        now: book.now,
+        cluster_uid: UID.to_owned(),
+        genesis: Some(book.genesis),
+        target: found(4),
+        budgets: Vec::new(),
+    };
     let outcome = deliberate(&Proposal::Begin(Box::new(command)), &book.state, &facts);
     let [Event::EffectBegin(begin)] = outcome.events.as_slice() else { panic!("{outcome:?}") };
     let mut late = begin.clone();

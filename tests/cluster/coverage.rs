@@ -4,11 +4,11 @@
 use std::sync::{LazyLock, Mutex};
 
 use miax::api::GovernedKind;
-use miax_cluster::Output;
+use miax_cluster::{Output, eventually};
 use miax_stage::Stage;
 use serde_json::{Value, json};
 
-use crate::support::{accepts, approved, draft, entries, stage, wait_done};
+use crate::support::{OWNERS, accepts, approved, draft, entries, objective, objective_with, stage, wait_done};
 
 /// It is never dropped; the janitor ends it when this process does.
 static STAGE: LazyLock<Stage> = LazyLock::new(stage);
@@ -33,7 +33,7 @@ fn ask(arguments: &[&str]) -> Output {
 
 fn scope(kind: GovernedKind) -> &'static [&'static str] {
     match kind {
-        GovernedKind::ControlCommand => &["-n", "shop"],
+        GovernedKind::ControlCommand | GovernedKind::Slo => &["-n", "shop"],
         GovernedKind::Manifest => &[],
     }
 }
@@ -46,6 +46,11 @@ fn unsigned(kind: GovernedKind, number: u32) -> (String, String) {
             let file = draft(&STAGE, &name, &RESTART);
             (name, STAGE.file(&file))
         }
+        GovernedKind::Slo => {
+            let name = format!("unsigned-{number}");
+            let file = objective(&STAGE, &name, &[]);
+            (name, STAGE.file(&file))
+        }
         GovernedKind::Manifest => {
             let name = format!("constitution-v{number}");
             let path = STAGE.file(&format!("{name}.yaml"));
@@ -56,13 +61,21 @@ fn unsigned(kind: GovernedKind, number: u32) -> (String, String) {
     }
 }
 
-/// An object that is stored and signed: a command of this name that was carried out, or the charter in force.
+/// An object that is stored and signed: a command of this name that was carried out, an objective that holds, or the charter in
+/// force.
 fn stored(kind: GovernedKind, name: &str) -> String {
     match kind {
         GovernedKind::ControlCommand => {
             let file = approved(&STAGE, name, &RESTART);
             accepts(&STAGE, &file);
             wait_done(&STAGE, name);
+            name.to_owned()
+        }
+        GovernedKind::Slo => {
+            let file = objective(&STAGE, name, &OWNERS);
+            accepts(&STAGE, &file);
+            let held = STAGE.wait_for(&format!("slo/{name}"), &["-n", "shop"], "Recorded");
+            assert!(held.is_ok(), "{name}: {}", STAGE.controller.log());
             name.to_owned()
         }
         GovernedKind::Manifest => "constitution-v1".to_owned(),
@@ -134,7 +147,7 @@ fn a_dry_run_is_judged_and_not_recorded() {
         let before = decisions(kind, &name);
         let kept = ask(&[scope(kind), &["delete", kind.plural(), &name, "--dry-run=server"]].concat());
         match kind {
-            GovernedKind::ControlCommand => assert!(kept.ok, "{}", kept.stderr),
+            GovernedKind::ControlCommand | GovernedKind::Slo => assert!(kept.ok, "{}", kept.stderr),
             GovernedKind::Manifest => denied(&kept, "CharterInForce"),
         }
         assert_eq!(decisions(kind, &name), before);
@@ -159,17 +172,21 @@ fn an_update_of_what_is_signed_is_refused() {
     for kind in GovernedKind::ALL {
         let name = stored(kind, "immutable");
         let before = decisions(kind, &name);
+        let immutable = match kind {
+            GovernedKind::ControlCommand | GovernedKind::Manifest => "spec is immutable",
+            GovernedKind::Slo => "a version is immutable",
+        };
         let spec = json!({"expiresAt": "2030-01-01T00:00:00Z"});
         let merge = patch(kind, &name, "merge", &json!({"spec": spec}));
-        refused_by_schema(&merge, "spec is immutable");
+        refused_by_schema(&merge, immutable);
         let replace = json!([{"op": "replace", "path": "/spec/expiresAt", "value": spec["expiresAt"]}]);
-        refused_by_schema(&patch(kind, &name, "json", &replace), "spec is immutable");
+        refused_by_schema(&patch(kind, &name, "json", &replace), immutable);
         let mut changed = live(kind, &name);
         changed["spec"]["expiresAt"] = spec["expiresAt"].clone();
-        refused_by_schema(&ask_with(&["replace", "-f", "-"], &changed.to_string()), "spec is immutable");
+        refused_by_schema(&ask_with(&["replace", "-f", "-"], &changed.to_string()), immutable);
         changed["metadata"]["managedFields"] = Value::Null;
         let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-        refused_by_schema(&ask_with(&apply, &changed.to_string()), "spec is immutable");
+        refused_by_schema(&ask_with(&apply, &changed.to_string()), immutable);
         // The schema is older than the webhook and comes before it; what it refuses is no decision of ours.
         assert_eq!(decisions(kind, &name), before);
     }
@@ -253,10 +270,38 @@ fn an_object_with_a_deletion_mark_is_held_to_the_same_rules() {
 }
 
 #[test]
+fn the_next_version_of_an_objective_replaces_it_in_place() {
+    let (kind, name) = (GovernedKind::Slo, stored(GovernedKind::Slo, "versions"));
+    let next = |objective: &str| {
+        let change = move |spec: &mut Value| {
+            spec["version"] = json!(2);
+            spec["objective"] = json!(objective);
+        };
+        objective_with(&STAGE, &name, change, &OWNERS)
+    };
+    let unsigned = objective_with(&STAGE, &name, |spec| spec["version"] = json!(2), &[]);
+    denied(&ask(&["apply", "-f", &STAGE.file(&unsigned)]), "Unsigned");
+    accepts(&STAGE, &next("99.5"));
+    let seen = eventually(|| (live(kind, &name)["status"]["observedGeneration"] == 2).then_some(()));
+    assert!(seen.is_some(), "the second version holds");
+    let other = ask(&["apply", "-f", &STAGE.file(&next("99"))]);
+    refused_by_schema(&other, "a version is immutable");
+    let back = objective(&STAGE, &name, &OWNERS);
+    refused_by_schema(&ask(&["apply", "-f", &STAGE.file(&back)]), "version never goes back");
+    // The ledger remembers what the object does not.
+    assert!(ask(&["-n", "shop", "delete", "slo", &name]).ok);
+    denied(&ask(&["create", "-f", &STAGE.file(&back)]), "VersionNotNext");
+    assert_eq!(decisions(kind, &name), ["Create Allow", "Update Deny", "Update Allow", "Delete Allow", "Create Deny"]);
+}
+
+#[test]
 fn a_deletion_is_judged_and_recorded() {
     let name = stored(GovernedKind::ControlCommand, "deleted");
     assert!(ask(&["-n", "shop", "delete", "mxcmd", &name]).ok);
     assert_eq!(decisions(GovernedKind::ControlCommand, &name), ["Create Allow", "Delete Allow"]);
+    let name = stored(GovernedKind::Slo, "deleted");
+    assert!(ask(&["-n", "shop", "delete", "slo", &name]).ok);
+    assert_eq!(decisions(GovernedKind::Slo, &name), ["Create Allow", "Delete Allow"]);
     denied(&ask(&["delete", "manifest", "constitution-v1"]), "CharterInForce");
     let all = decisions(GovernedKind::Manifest, "constitution-v1");
     assert!(all.contains(&"Delete Deny".to_owned()), "{all:?}");

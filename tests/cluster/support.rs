@@ -102,6 +102,43 @@ pub(crate) fn command(
     file
 }
 
+/// Who signs objectives by the default charter.
+pub(crate) const OWNERS: [(&str, &str); 2] = [("tina", "CTK"), ("frank", "SRE")];
+
+/// Writes an objective for the Deployment checkout, authored by the first and approved by the others.
+pub(crate) fn objective(stage: &Stage, name: &str, people: &[(&str, &str)]) -> String {
+    objective_with(stage, name, |_| {}, people)
+}
+
+/// The same with another spec.
+pub(crate) fn objective_with(
+    stage: &Stage,
+    name: &str,
+    change: impl FnOnce(&mut Value),
+    people: &[(&str, &str)],
+) -> String {
+    let mut object = json!({
+        "apiVersion": "miax.dev/v1alpha1",
+        "kind": "SLO",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {
+            "audience": ["demo"], "version": 1, "expiresAt": from_now(86_400), "objective": "99.9",
+            "indicator": {"ratio": {"bad": "http_errors_total", "total": "http_requests_total"}},
+            "window": {"rolling": "30d"},
+            "gate": {"workloads": [{"kind": "Deployment", "name": "somebody-elses"}]},
+            "signatures": [],
+        },
+    });
+    change(&mut object["spec"]);
+    let file = format!("{name}-v{}.yaml", object["spec"]["version"]);
+    std::fs::write(stage.file(&file), miax::trust::to_yaml(&object)).expect("written");
+    for (i, (who, seat)) in people.iter().enumerate() {
+        let verb = if i == 0 { "sign" } else { "approve" };
+        stage.organisation().sign(verb, &file, who, seat).expect("signed");
+    }
+    file
+}
+
 /// A time so many seconds from now, as documents write it.
 #[expect(clippy::disallowed_methods, reason = "the cluster has the same clock")]
 pub(crate) fn from_now(seconds: u64) -> String {

@@ -131,7 +131,8 @@ fn remove(charter: &mut Value, names: &[&str]) {
 }
 
 /// The rules that nobody can satisfy without alma, when alec is not there.
-const ONLY_ALMA: [&str; 5] = ["runtime-critical", "post-mortem", "waive", "override", "emergency-amendment"];
+const ONLY_ALMA: [&str; 6] =
+    ["runtime-critical", "post-mortem", "mitigation", "waive", "override", "emergency-amendment"];
 
 #[test]
 fn lint_finds_what_would_hurt() {

@@ -1,10 +1,10 @@
 //! Freezes, waivers, overrides: what organs decide about what others may do, and how it ends.
 
+use miax::api::GatedKind;
 use miax::api::names::executor_account;
 use miax::api::reason::Reason;
 use miax::constitution::{
-    Decision, Event, Facts, GateRequest, Operation, Proposal, Reply, State, Target, WorkloadKind, deliberate, gate,
-    judge,
+    Decision, Event, Facts, GateRequest, GatedTarget, Operation, Proposal, Reply, State, deliberate, gate, judge,
 };
 use miax::trust::Verb;
 use miax::units::{Digest, Seconds, UnixSeconds};
@@ -32,8 +32,8 @@ fn freeze(org: &Org, until: Option<UnixSeconds>) -> Value {
     signed(org, draft("Freeze", fields), &FREEZERS)
 }
 
-fn checkout() -> Target {
-    Target { kind: WorkloadKind::Deployment, namespace: "shop".into(), name: "checkout".into() }
+fn checkout() -> GatedTarget {
+    GatedTarget { kind: GatedKind::Deployment, namespace: "shop".into(), name: "checkout".into() }
 }
 
 fn change(template: u8) -> GateRequest {
@@ -49,12 +49,13 @@ fn change(template: u8) -> GateRequest {
 
 #[track_caller]
 fn passes(name: &str, request: &GateRequest, state: &State, now: UnixSeconds) {
-    assert_eq!(gate(request, state, now).map(|d| d.message()), None, "{name}");
+    let facts = Facts { now, ..no_target() };
+    assert_eq!(gate(request, state, &facts).map(|g| g.decision.message()), None, "{name}");
 }
 
 #[track_caller]
 fn frozen(name: &str, request: &GateRequest, state: &State, now: UnixSeconds) -> Decision {
-    let decision = gate(request, state, now).expect(name);
+    let decision = gate(request, state, &Facts { now, ..no_target() }).expect(name).decision;
     assert_eq!(decision.reason(), Reason::NamespaceFrozen, "{name}");
     decision
 }
@@ -76,7 +77,7 @@ fn a_frozen_namespace_takes_no_new_pod_template() {
         &state,
         *NOW,
     );
-    let elsewhere = GateRequest { target: Target { namespace: "bank".into(), ..checkout() }, ..change(1) };
+    let elsewhere = GateRequest { target: GatedTarget { namespace: "bank".into(), ..checkout() }, ..change(1) };
     passes("another namespace", &elsewhere, &state, *NOW);
     passes("the end is exclusive", &change(1), &state, at(1800));
     frozen("right before", &change(1), &state, at(1799));
@@ -134,7 +135,7 @@ fn a_running_command_passes_the_freeze_and_nobody_rides_along() {
     assert_eq!(begin(&org.approved(), &mut state, &facts()), None);
     passes("the executor of the command", &executor, &state, *NOW);
     frozen("somebody else meanwhile", &change(1), &state, *NOW);
-    let other = GateRequest { target: Target { name: "cart".into(), ..checkout() }, ..executor.clone() };
+    let other = GateRequest { target: GatedTarget { name: "cart".into(), ..checkout() }, ..executor.clone() };
     frozen("another workload", &other, &state, *NOW);
     frozen("another organ's account", &GateRequest { actor: executor_account("TCC"), ..change(1) }, &state, *NOW);
 }
@@ -223,7 +224,7 @@ fn one_workload_is_taken_out_of_a_freeze() {
     check("all", &object, &state, Reason::QuorumComplete);
     assert_eq!(enact(&object, &mut state), None);
     passes("the workload", &change(1), &state, *NOW);
-    let other = GateRequest { target: Target { name: "cart".into(), ..checkout() }, ..change(1) };
+    let other = GateRequest { target: GatedTarget { name: "cart".into(), ..checkout() }, ..change(1) };
     frozen("another one", &other, &state, *NOW);
     frozen("after its end", &change(1), &state, at(1800));
 }

@@ -214,7 +214,13 @@ pub fn apply(state: &mut State, events: &[Event]) {
 /// The usual facts: now, this cluster, the target is there.
 pub fn facts() -> Facts {
     let target = TargetState { uid: "t".into(), generation: 4, resource_version: "9".into() };
-    Facts { now: *NOW, cluster_uid: CLUSTER.into(), genesis: None, target: TargetFact::Found(target) }
+    Facts {
+        now: *NOW,
+        cluster_uid: CLUSTER.into(),
+        genesis: None,
+        target: TargetFact::Found(target),
+        budgets: Vec::new(),
+    }
 }
 
 /// A request to create the object.

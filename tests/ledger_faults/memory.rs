@@ -380,7 +380,7 @@ pub(crate) fn review(uid: &str) -> Proposal {
 
 pub(crate) fn facts() -> Facts {
     let now = UnixSeconds::new(1);
-    Facts { now, cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed }
+    Facts { now, cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed, budgets: Vec::new() }
 }
 
 /// Names of everything that is in the log, after a fold from the first block.

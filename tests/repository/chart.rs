@@ -1,9 +1,10 @@
 //! The chart declares what the code declares: the same rights, webhook, flow control and accounts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use miax::operator::{Pruning, objects};
+use miax::api::GatedKind;
+use miax::operator::{Extent, Pruning, objects};
 use miax::trust::parse_yaml_strict;
 use miax_cluster::{Tool, binary};
 use serde_json::Value;
@@ -50,10 +51,12 @@ example:7380+witness.example/w1+567cde09+BG56HN0psLeP0Tr0xVmP7/TvKpcWbjym8uT7/M2
 fn the_chart_declares_what_the_code_declares() {
     for (seats, pruning) in [("SRE,TCC", Pruning::Off), ("OPS", Pruning::On)] {
         let organs: Vec<String> = seats.split(',').map(str::to_owned).collect();
-        let mut declared = by_name(objects(None, &organs, pruning));
+        let gated = if pruning == Pruning::On { GatedKind::OPTIONAL.into_iter().collect() } else { BTreeSet::new() };
+        let mut declared = by_name(objects(None, &organs, &Extent { pruning, gated }));
         assert!(declared.remove("Namespace /miax-system").is_some());
         let prune = if pruning == Pruning::On { PRUNES } else { "" };
-        let mut chart = by_name(rendered(&["--set", &format!("seats={{{seats}}}{prune}")]));
+        let gate = if pruning == Pruning::On { ",gate.kinds={ReplicaSet,Job,CronJob,Pod}" } else { "" };
+        let mut chart = by_name(rendered(&["--set", &format!("seats={{{seats}}}{prune}{gate}")]));
         chart.retain(|name, _| !CHART_ONLY.iter().any(|kind| name.starts_with(kind)));
         let names = |map: &BTreeMap<String, Value>| map.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&chart), names(&declared), "{seats}");

@@ -121,6 +121,9 @@ containers:
       - {name: MIAX_PRUNE, value: "true"}
       - {name: MIAX_KEEP_BLOCKS, value: {{ .root.Values.controller.prune.keepBlocks | quote }}}
       {{- end }}
+      {{- if and (eq .role "controller") .root.Values.gate.kinds }}
+      - {name: MIAX_GATE_KINDS, value: {{ join "," .root.Values.gate.kinds | quote }}}
+      {{- end }}
       {{- with .root.Values.witnesses }}
       {{- if .members }}
       - {name: MIAX_WITNESSES, value: {{ join "," .members | quote }}}

@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DIGEST_PATTERN, TIME_PATTERN};
+use super::{DIGEST_PATTERN, TIME_PATTERN, WorkloadRef};
 
 /// Pattern of the name of a namespace.
 const NAMESPACE_PATTERN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
@@ -30,14 +30,15 @@ const NAMESPACE_PATTERN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
     validation = ("(self.type == 'AcknowledgeOverride') == has(self.acknowledgeOverride)", "acknowledgeOverride must be set exactly when type is AcknowledgeOverride"),
     validation = ("(self.type == 'AcknowledgeIncident') == has(self.acknowledgeIncident)", "acknowledgeIncident must be set exactly when type is AcknowledgeIncident"),
     validation = ("(self.type == 'Review') == has(self.review)", "review must be set exactly when type is Review"),
-    validation = ("(self.type == 'OpenEpoch') == has(self.openEpoch)", "openEpoch must be set exactly when type is OpenEpoch")
+    validation = ("(self.type == 'OpenEpoch') == has(self.openEpoch)", "openEpoch must be set exactly when type is OpenEpoch"),
+    validation = ("(self.type == 'Mitigate') == has(self.mitigate)", "mitigate must be set exactly when type is Mitigate")
 )]
 pub struct Action {
     /// Its name.
     #[serde(rename = "type")]
     #[schemars(extend("enum" = [
         "Scale", "Restart", "Rollback", "Patch", "Isolate", "Freeze", "Thaw", "Waive", "RevokeKey", "RatifyAmendment",
-        "Override", "Veto", "AcknowledgeOverride", "AcknowledgeIncident", "Review", "OpenEpoch",
+        "Override", "Veto", "AcknowledgeOverride", "AcknowledgeIncident", "Review", "OpenEpoch", "Mitigate",
     ]))]
     pub type_: String,
     /// Sets the number of replicas of a Deployment or StatefulSet.
@@ -88,6 +89,9 @@ pub struct Action {
     /// Goes on with what is left of a ledger whose end is lost for good. The operator takes it from a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_epoch: Option<OpenEpochAction>,
+    /// A plan for a spent error budget: lets one workload change to one pod template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mitigate: Option<MitigateAction>,
 }
 
 /// A workload to act on.
@@ -330,4 +334,32 @@ pub struct OpenEpochAction {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub checkpoint: Option<String>,
+}
+
+/// A plan for a spent error budget: one workload may change to exactly one pod template. What it does and why is the command's
+/// reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MitigateAction {
+    /// Name of the objective whose budget is spent.
+    #[schemars(length(min = 1, max = 253))]
+    pub slo: String,
+    /// Digest of its version: under another version the plan is void.
+    #[schemars(length(max = 71), regex(pattern = DIGEST_PATTERN))]
+    pub objective: String,
+    /// Namespace of the objective and the workload, when the command stands in miax-system; else it is the command's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = NAMESPACE_PATTERN))]
+    pub namespace: Option<String>,
+    /// The workload.
+    pub target: WorkloadRef,
+    /// Digest of the one pod template that it may have, as the refusal and `kubectl --dry-run=server` tell it.
+    #[schemars(length(max = 71), regex(pattern = DIGEST_PATTERN))]
+    pub template: String,
+    /// How many times; a second change to the same template needs a second use.
+    #[schemars(range(min = 1, max = 100))]
+    pub uses: i32,
+    /// When the plan ends, in UTC with whole seconds.
+    #[schemars(regex(pattern = TIME_PATTERN), length(max = 20))]
+    pub until: String,
 }

@@ -188,6 +188,11 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 16), regex(pattern = "^[0-9]+[smhd]$"))]
     pub acknowledge_within: Option<String>,
+    /// For the kind SLO: how soon after its budget was spent a Mitigate or a Review must stand, for example `120h`. While one is
+    /// overdue, the rule allows no change of an objective.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 16), regex(pattern = "^[0-9]+[smhd]$"))]
+    pub mitigate_within: Option<String>,
     /// `Enforce` (the default), `Warn` or `Observe`. With the last two the rule decides nothing and only tells what it would
     /// refuse; a command needs a rule that is enforced beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -216,11 +221,15 @@ pub struct RuleMatch {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
     pub manifests: Vec<String>,
+    /// Other signed kinds: `SLO`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    pub kinds: Vec<String>,
     /// Only commands of this impact, after the charter raised it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Normal", "High", "Critical"]))]
     pub impact: Option<String>,
-    /// Only commands whose target is in one of these namespaces.
+    /// Only commands whose target, and objects that, are in one of these namespaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
     pub namespaces: Vec<String>,

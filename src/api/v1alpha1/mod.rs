@@ -9,8 +9,8 @@ mod slo;
 
 pub use action::{
     AcknowledgeIncidentAction, AcknowledgeOverrideAction, Action, ContainerPatch, EnvPatch, FreezeAction,
-    IsolateAction, OpenEpochAction, OverrideAction, PatchAction, RatifyAmendmentAction, RestartAction, ReviewAction,
-    RevokeKeyAction, RollbackAction, ScaleAction, TargetRef, ThawAction, VetoAction, WaiveAction,
+    IsolateAction, MitigateAction, OpenEpochAction, OverrideAction, PatchAction, RatifyAmendmentAction, RestartAction,
+    ReviewAction, RevokeKeyAction, RollbackAction, ScaleAction, TargetRef, ThawAction, VetoAction, WaiveAction,
 };
 pub use charter::{
     Charter, Cluster, Delegation, Floor, ImpactFloor, KeySpec, Organ, Principal, Requirement, Route, Rule, RuleMatch,

@@ -159,6 +159,10 @@ fn scope(rule: &Rule) -> String {
             let place = if namespaces.is_empty() { String::new() } else { format!(" in {}", words(namespaces)) };
             format!("{}{impact}{place}", words(actions))
         }
+        Scope::Objects { kinds, namespaces } => {
+            let place = if namespaces.is_empty() { String::new() } else { format!(" in {}", words(namespaces)) };
+            format!("objects of the kind {}{place}", words(kinds))
+        }
     }
 }
 
@@ -204,6 +208,7 @@ fn rule_changed(list: &mut Vec<String>, what: &str, old: &Rule, new: &Rule) {
         ("ratify within", old.ratify_within, new.ratify_within),
         ("post-mortem within", old.post_mortem_within, new.post_mortem_within),
         ("acknowledge within", old.acknowledge_within, new.acknowledge_within),
+        ("mitigate within", old.mitigate_within, new.mitigate_within),
     ] {
         changed(list, &format!("{what}, {name}"), &period(before), &period(after));
     }

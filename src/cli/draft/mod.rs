@@ -16,7 +16,7 @@ use super::files::{Existing, Signed, write_object};
 use super::output::{Answer, Failure, print, tell};
 use super::source::Trust;
 use epoch::opening;
-use object::{Common, Drafted, End, Place, Workload, object};
+use object::{Common, Drafted, End, Place, Workload, gated, object};
 use places::places;
 
 #[derive(Debug, clap::Args)]
@@ -141,6 +141,33 @@ enum Action {
         end: End,
         #[command(flatten)]
         workload: Workload,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Plan for a spent error budget: let a workload change to one pod template.
+    #[command(after_help = "Example:
+  kubectl apply --dry-run=server -f checkout.yaml    # its refusal names the objective and the template
+  miax draft mitigate deployment/checkout -n shop --slo checkout-availability --objective sha256:9f2c... \\
+      --template sha256:77aa... --for 2h --reason 'a smaller pool, see OPS-7' --audience prod-eu --out plan.yaml")]
+    Mitigate {
+        /// Name of the objective.
+        #[arg(long)]
+        slo: String,
+        /// Digest of its version.
+        #[arg(long)]
+        objective: Digest,
+        /// Digest of the one pod template that the workload may have.
+        #[arg(long)]
+        template: Digest,
+        /// How many changes it covers.
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        #[command(flatten)]
+        end: End,
+        /// The workload: deployment/NAME, statefulset/NAME, daemonset/NAME, replicaset/NAME, job/NAME, cronjob/NAME or pod/NAME.
+        workload: String,
+        #[command(flatten)]
+        place: Place,
         #[command(flatten)]
         common: Common,
     },
@@ -274,6 +301,13 @@ fn meaning(action: Action, now: UnixSeconds) -> Result<(Drafted, Common), Failur
             let until = end.required(now)?;
             let fields = json!({"rule": rule, "until": until.to_string()});
             (Drafted::on_workload("Waive", fields, &workload, &common)?.covering(until), common)
+        }
+        Action::Mitigate { slo, objective, template, uses, end, workload, place, common } => {
+            let until = end.required(now)?;
+            let (kind, name) = gated(&workload)?;
+            let target = json!({"kind": kind.as_str(), "name": name});
+            let fields = json!({"slo": slo, "objective": objective, "target": target, "template": template, "uses": uses, "until": until.to_string()});
+            (Drafted::on_namespace("Mitigate", fields, &place, &common)?.covering(until), common)
         }
         Action::Override { decision, end, common } => {
             let until = end.required(now)?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+use crate::api::GatedKind;
 use crate::api::names::SYSTEM_NAMESPACE;
 use crate::units::{Seconds, UnixSeconds};
 
@@ -233,4 +234,15 @@ fn target(text: &str) -> Result<(&'static str, &str), Failure> {
         _ => return Err(wrong()),
     };
     Ok((kind, name))
+}
+
+/// A workload that the gate judges, as kind and name.
+pub(super) fn gated(text: &str) -> Result<(GatedKind, &str), Failure> {
+    let wrong = || {
+        Failure::new(format!("`{text}` is not a workload that the gate judges"))
+            .with_next("write deployment/NAME, statefulset/NAME, daemonset/NAME, replicaset/NAME, job/NAME, cronjob/NAME or pod/NAME")
+    };
+    let (kind, name) = text.split_once('/').ok_or_else(wrong)?;
+    let named = GatedKind::ALL.into_iter().find(|k| k.as_str().eq_ignore_ascii_case(kind));
+    Ok((named.ok_or_else(wrong)?, name))
 }

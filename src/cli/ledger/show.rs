@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::cli::output::{Answer, Failure, Tone, one_line, paint, print};
 use crate::cli::source::Source;
 use crate::constitution::{
-    Event, Finding, FloodEvent, FloodSource, NextStep, PolicySetEvent, SignerRef, TargetFact, TargetState,
+    Event, Finding, FloodEvent, FloodSource, GateTerms, NextStep, PolicySetEvent, SignerRef, TargetFact, TargetState,
     UnwitnessedEvent, Verdict,
 };
 use crate::store::Recorded;
@@ -88,6 +88,17 @@ fn describe(entry: &Recorded, linked: &[&Recorded]) -> String {
     rows.0.join("\n")
 }
 
+fn gate_line(gate: Option<&GateTerms>) -> String {
+    match gate {
+        None => "it stops no changes".to_owned(),
+        Some(GateTerms { workloads: None, on_unknown: _ }) => "it binds every workload of its namespace".to_owned(),
+        Some(GateTerms { workloads: Some(named), on_unknown: _ }) => {
+            let named: Vec<String> = named.iter().map(|(kind, name)| format!("{} {name}", kind.as_str())).collect();
+            format!("it binds {}", named.join(", "))
+        }
+    }
+}
+
 /// What only events of this kind say.
 fn describe_event(event: &Event, rows: &mut Rows) {
     match event {
@@ -106,6 +117,7 @@ fn describe_event(event: &Event, rows: &mut Rows) {
                 rows.add("rules", &e.rules.join(", "));
             }
             rows.add("target", &target_line(&e.target));
+            e.plans.iter().for_each(|plan| rows.add("plan", &format!("one use of {plan}")));
         }
         Event::Stored(e) => {
             rows.add("seen", &format!("stored as uid {}, resource version {}", e.uid, e.resource_version));
@@ -152,6 +164,16 @@ fn describe_event(event: &Event, rows: &mut Rows) {
             );
             rows.add("root", &e.root.to_string());
             rows.add("command", &e.command);
+        }
+        Event::SloSet(e) => {
+            let end = if e.retired { ", and ends it" } else { "" };
+            rows.add("what", &format!("version {} holds from here on{end}: {}", e.version, e.summary));
+            rows.add("gate", &gate_line(e.gate.as_ref()));
+            rows.add("rules", &e.rules.join(", "));
+        }
+        Event::SloVerdict(e) => {
+            rows.add("what", &format!("the error budget is {} since {}", e.verdict.as_str(), e.now));
+            rows.add("because", &e.message);
         }
         Event::Recover(e) => {
             rows.add(

@@ -121,6 +121,14 @@ impl<'a> From<&'a Event> for Told<'a> {
                 signers: &e.signers,
                 ..Told::about(&e.object, e.digest, format!("epoch {} goes on with {} entries", e.epoch, e.entries))
             },
+            Event::SloSet(e) => Told {
+                signers: &e.signers,
+                charter: Some(&e.charter),
+                ..Told::about(&e.object, e.digest, format!("version {} holds: {}", e.version, e.summary))
+            },
+            Event::SloVerdict(e) => {
+                Told { result: e.verdict.as_str().to_owned(), ..Told::about(&e.object, e.digest, e.message.clone()) }
+            }
             Event::Recover(e) => Told::of_the_log(format!("whole again: {}", e.what)),
             Event::Prune(e) => Told::of_the_log(format!("the first {} entries may leave the cluster", e.size)),
             Event::ArchiveSeal(e) => Told::of_the_log(format!("archive {} holds {} entries", e.store, e.to)),
@@ -155,6 +163,7 @@ fn upon(action: &StateAction) -> Option<Digest> {
         | StateAction::AcknowledgeIncident { incident: _ }
         | StateAction::OpenEpoch(_)
         | StateAction::RevokeKey { key: _ } => None,
+        StateAction::Mitigate(plan) => Some(plan.objective),
         StateAction::Override { decision, until: _ } => Some(*decision),
         StateAction::AcknowledgeOverride { command }
         | StateAction::Veto { command }

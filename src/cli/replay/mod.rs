@@ -2,6 +2,7 @@
 //! facts that its entry holds, and must come out the same.
 
 mod documents;
+mod gated;
 mod samples;
 
 use std::collections::HashMap;
@@ -12,13 +13,14 @@ use serde_json::{Map, Value, json};
 
 use crate::api::GovernedKind;
 use crate::constitution::{
-    Command, DecisionEvent, DocumentEvent, Event, Facts, GateRequest, Manifest, ObjectRef, Operation, Outcome,
-    Proposal, Reply, SignerRef, State, Target, TargetFact, Verdict, WorkloadKind, deliberate,
+    DecisionEvent, DocumentEvent, Event, Facts, Manifest, Operation, Outcome, Proposal, Reply, SignerRef, State,
+    TargetFact, Verdict, deliberate,
 };
 use crate::store::Recorded;
 use crate::trust::parse_json_strict;
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
+use super::files::Signed;
 use super::output::{Answer, Failure, Tone, failure, one_line, paint, print};
 use super::simulate::cluster_uid;
 use super::source::{Source, Verified};
@@ -167,6 +169,10 @@ impl Bench {
                 let facts = self.facts(enact.now, TargetFact::NotNamed);
                 self.command(event, &enact.digest, &enact.signers, &facts, Proposal::Enact)
             }
+            Event::SloSet(set) => {
+                let facts = self.facts(set.now, TargetFact::NotNamed);
+                self.command(event, &set.digest, &set.signers, &facts, Proposal::SetObjective)
+            }
             Event::Document(piece) => {
                 if piece.part == 0 {
                     self.before = self.state.clone();
@@ -189,6 +195,7 @@ impl Bench {
             | Event::PolicySet(_)
             | Event::Unwitnessed(_)
             | Event::Recover(_)
+            | Event::SloVerdict(_)
             | Event::ArchiveSeal(_)
             | Event::Prune(_)
             | Event::KeyAdd(_)
@@ -198,7 +205,7 @@ impl Bench {
     }
 
     fn facts(&self, now: UnixSeconds, target: TargetFact) -> Facts {
-        Facts { now, cluster_uid: self.cluster_uid.clone(), genesis: self.genesis, target }
+        Facts { now, cluster_uid: self.cluster_uid.clone(), genesis: self.genesis, target, budgets: Vec::new() }
     }
 
     fn decision(&mut self, event: &Event, decision: &DecisionEvent) -> Finding {
@@ -217,24 +224,6 @@ impl Bench {
         }
         // The commitment was made where the request arrived; whether it is the right one is told with its salt.
         compare(event, &outcome.with_commitment(decision.commitment, &self.state))
-    }
-
-    /// A refused change of a workload. Its entry holds everything that was judged; the pod template before was another one.
-    fn gated(&self, event: &Event, decision: &DecisionEvent) -> Option<Finding> {
-        let ObjectRef { kind, namespace, name } = &decision.object;
-        let kind = WorkloadKind::ALL.into_iter().find(|k| k.as_str() == kind)?;
-        let request = GateRequest {
-            uid: decision.request.clone(),
-            operation: decision.operation,
-            target: Target { kind, namespace: namespace.clone(), name: name.clone() },
-            // The template is not in the ledger: another one than before, that is all that was judged of it.
-            template: decision.digest.or(decision.commitment)?,
-            template_before: None,
-            actor: decision.actor.clone(),
-        };
-        let facts = self.facts(decision.now, decision.target.clone());
-        let outcome = deliberate(&Proposal::Gate(Box::new(request)), &self.state, &facts);
-        Some(compare(event, &outcome.with_commitment(decision.commitment, &self.state)))
     }
 
     /// Judges the stored version of a command: the allowed one that the same people signed.
@@ -265,10 +254,10 @@ impl Bench {
     }
 }
 
-/// Whether a command carries the signatures of these, in this order: it is the order in which they are stored.
+/// Whether a document carries the signatures of these, in this order: it is the order in which they are stored.
 fn signed_by(object: &Value, signers: &[SignerRef]) -> bool {
-    let Ok(command) = Command::read(object) else { return false };
-    let carried = command.document.signatures.iter().map(|s| (&s.principal, s.verb.as_str(), &s.seat, &s.key));
+    let Ok(signed) = Signed::read(object) else { return false };
+    let carried = signed.document().signatures.iter().map(|s| (&s.principal, s.verb.as_str(), &s.seat, &s.key));
     carried.eq(signers.iter().map(|s| (&s.principal, s.verb.as_str(), &s.seat, &s.key)))
 }
 
@@ -318,6 +307,8 @@ fn describe(event: &Event) -> String {
         Event::EffectDone(e) | Event::EffectFailed(e) => &e.object,
         Event::EffectUndone(e) => &e.object,
         Event::Enact(e) => &e.object,
+        Event::SloSet(e) => &e.object,
+        Event::SloVerdict(e) => &e.object,
         Event::EpochOpen(e) => &e.object,
         Event::Lapse(e) => &e.object,
         Event::Flood(e) => &e.sample.object,

@@ -111,7 +111,8 @@ impl History {
             | StateAction::Veto { .. }
             | StateAction::Review { .. }
             | StateAction::RatifyAmendment { .. }
-            | StateAction::OpenEpoch(_) => {}
+            | StateAction::OpenEpoch(_)
+            | StateAction::Mitigate(_) => {}
         }
     }
 }

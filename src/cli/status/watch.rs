@@ -156,6 +156,7 @@ fn ended(recorded: &Recorded) -> Option<String> {
         | Event::Adopt(_)
         | Event::EffectBegin(_)
         | Event::Flood(_)
+        | Event::SloSet(_)
         | Event::PolicySet(_)
         | Event::Unwitnessed(_)
         | Event::ArchiveSeal(_)
@@ -163,6 +164,9 @@ fn ended(recorded: &Recorded) -> Option<String> {
         | Event::KeyAdd(_)
         | Event::KeyRetire(_)
         | Event::KeyRevoke(_) => None,
+        Event::SloVerdict(e) => {
+            Some(format!("budget {} of {}: {} (entry {index})", e.verdict.as_str(), e.object, e.message))
+        }
         Event::EpochOpen(e) => Some(format!("the epoch {} is open (entry {index})", e.epoch)),
         Event::Recover(e) => Some(format!("the ledger is whole again: {} (entry {index})", e.what)),
     }

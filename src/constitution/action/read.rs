@@ -1,15 +1,18 @@
 //! Reads the action of a command and checks that it makes sense.
 
+use crate::api::GatedKind;
 use crate::api::names::{LEDGER_NAMESPACE, SYSTEM_NAMESPACE};
 use crate::api::reason::Reason;
 use crate::api::v1alpha1 as api;
 use crate::units::{BlockNumber, Digest, UnixSeconds};
 
 use super::super::document::{Document, DocumentError, time};
-use super::{Action, OpenEpoch, Patch, StateAction, Target, WorkloadAction, WorkloadKind};
+use super::{Action, GatedTarget, Mitigation, OpenEpoch, Patch, StateAction, Target, WorkloadAction, WorkloadKind};
 
 /// Most replicas that a command may ask for; the schema of the CRD has the same number.
 const MAX_REPLICAS: i32 = 100_000;
+/// Most uses of a mitigation plan; the schema of the CRD has the same number.
+const MAX_USES: u32 = 100;
 
 /// Namespaces whose workloads no command reaches: Kubernetes itself and Miax.
 const PROTECTED: [&str; 3] = ["kube-system", SYSTEM_NAMESPACE, LEDGER_NAMESPACE];
@@ -24,7 +27,7 @@ type Read = Result<Action, DocumentError>;
 pub(in super::super) fn read_action(raw: &api::Action, document: &Document) -> Read {
     let api::Action { type_, scale, restart, rollback, patch, isolate, freeze, .. } = raw;
     let api::Action { thaw, waive, revoke_key, ratify_amendment, override_, veto, review, .. } = raw;
-    let api::Action { acknowledge_override, acknowledge_incident, open_epoch, .. } = raw;
+    let api::Action { acknowledge_override, acknowledge_incident, open_epoch, mitigate, .. } = raw;
     let set = [
         scale.is_some(),
         restart.is_some(),
@@ -42,6 +45,7 @@ pub(in super::super) fn read_action(raw: &api::Action, document: &Document) -> R
         acknowledge_incident.is_some(),
         review.is_some(),
         open_epoch.is_some(),
+        mitigate.is_some(),
     ];
     // Exactly one field: with `type` saying one thing and a second field another, people would read the wrong one.
     if set.iter().filter(|s| **s).count() != 1 {
@@ -64,6 +68,7 @@ pub(in super::super) fn read_action(raw: &api::Action, document: &Document) -> R
         "AcknowledgeIncident" => acknowledge_incident.as_ref().map(read_acknowledged_incident),
         "Review" => review.as_ref().map(read_review),
         "OpenEpoch" => open_epoch.as_ref().map(read_opening),
+        "Mitigate" => mitigate.as_ref().map(|a| read_mitigation(a, document)),
         _ => None,
     };
     read.unwrap_or_else(|| Err(unknown(type_)))
@@ -185,6 +190,24 @@ fn read_opening(raw: &api::OpenEpochAction) -> Read {
         checkpoint: checkpoint.clone(),
     };
     Ok(StateAction::OpenEpoch(Box::new(opening)).into())
+}
+
+fn read_mitigation(raw: &api::MitigateAction, document: &Document) -> Read {
+    let api::MitigateAction { slo, objective, namespace, target, template, uses, until } = raw;
+    let api::WorkloadRef { kind, name } = target;
+    let kind = GatedKind::from_kind(kind)
+        .ok_or_else(|| invalid(format!("mitigate.target.kind: the gate does not know `{kind}`")))?;
+    let namespace = reach(namespace.as_deref(), document)?;
+    let uses = u32::try_from(*uses).ok().filter(|n| (1..=MAX_USES).contains(n));
+    let plan = Mitigation {
+        slo: slo.clone(),
+        objective: read_digest("mitigate.objective", objective)?,
+        target: GatedTarget { kind, namespace, name: name.clone() },
+        template: read_digest("mitigate.template", template)?,
+        uses: uses.ok_or_else(|| invalid(format!("mitigate.uses is {}; it must be 1 to {MAX_USES}", raw.uses)))?,
+        until: bounded("spec.action.mitigate.until", until, document)?,
+    };
+    Ok(StateAction::Mitigate(Box::new(plan)).into())
 }
 
 fn read_patch(raw: &api::PatchAction) -> Result<Patch, DocumentError> {

@@ -6,7 +6,8 @@ use crate::api::v1alpha1 as api;
 
 use super::parse::{Organs, known, parse_actions, parse_impact};
 use super::{
-    Amount, CHARTER, CharterError, EMERGENCY_CHARTER, FilledBy, Mode, Pending, Requirement, Route, Rule, Scope, Signal,
+    Amount, CHARTER, CharterError, EMERGENCY_CHARTER, FilledBy, Mode, Pending, Requirement, Route, Rule, SLO, Scope,
+    Signal,
 };
 
 /// Reads one rule; without authors of its own, those may author whom the routing table lets originate a command.
@@ -16,7 +17,7 @@ pub(super) fn parse_rule(
     routes: &BTreeMap<Signal, Route>,
 ) -> Result<Rule, CharterError> {
     let api::Rule { name, article, match_, author, require, mode, pending, overrides, .. } = raw;
-    let api::Rule { max_validity, ratify_within, post_mortem_within, acknowledge_within, .. } = raw;
+    let api::Rule { max_validity, ratify_within, post_mortem_within, acknowledge_within, mitigate_within, .. } = raw;
     let place = format!("rule `{name}`");
     let scope = parse_scope(&place, match_)?;
     let authors = match (&scope, author.is_empty()) {
@@ -24,7 +25,7 @@ pub(super) fn parse_rule(
         (Scope::Commands { .. }, true) => {
             routes.get(&Signal::ControlCommand).map(|r| r.from.clone()).unwrap_or_default()
         }
-        (Scope::Manifests(_), true) => BTreeSet::new(),
+        (Scope::Manifests(_) | Scope::Objects { .. }, true) => BTreeSet::new(),
     };
     if authors.is_empty() {
         return Err(CharterError::Empty { place: format!("{place}: author") });
@@ -39,6 +40,7 @@ pub(super) fn parse_rule(
     };
     let (max_validity, ratify_within) = (period(max_validity)?, period(ratify_within)?);
     let (post_mortem_within, acknowledge_within) = (period(post_mortem_within)?, period(acknowledge_within)?);
+    let mitigate_within = period(mitigate_within)?;
     let overriding = matches!(&scope, Scope::Commands { actions, .. } if actions.contains("Override"));
     // An override that nobody has to look at, or that nothing bounds, would be a second government.
     if overriding && (acknowledge_within.is_none() || overrides.is_empty()) {
@@ -57,6 +59,7 @@ pub(super) fn parse_rule(
         ratify_within,
         post_mortem_within,
         acknowledge_within,
+        mitigate_within,
         mode: parse_mode(&place, mode.as_deref())?,
         pending: parse_pending(&place, pending.as_deref())?,
         overrides: known(&place, overrides, organs)?,
@@ -87,15 +90,15 @@ fn parse_pending(place: &str, text: Option<&str>) -> Result<Pending, CharterErro
 }
 
 fn parse_scope(place: &str, raw: &api::RuleMatch) -> Result<Scope, CharterError> {
-    let api::RuleMatch { actions, manifests, impact, namespaces } = raw;
+    let api::RuleMatch { actions, manifests, kinds, impact, namespaces } = raw;
     let impact = impact.as_deref().map(|i| parse_impact(place, i)).transpose()?;
-    match (actions.is_empty(), manifests.is_empty()) {
-        (false, true) => Ok(Scope::Commands {
+    match (actions.is_empty(), manifests.is_empty(), kinds.is_empty()) {
+        (false, true, true) => Ok(Scope::Commands {
             actions: parse_actions(place, actions)?,
             impact,
             namespaces: namespaces.iter().cloned().collect(),
         }),
-        (true, false) if impact.is_none() && namespaces.is_empty() => {
+        (true, false, true) if impact.is_none() && namespaces.is_empty() => {
             match manifests.iter().find(|m| ![CHARTER, EMERGENCY_CHARTER].contains(&m.as_str())) {
                 Some(value) => Err(CharterError::Choice {
                     place: place.to_owned(),
@@ -105,7 +108,18 @@ fn parse_scope(place: &str, raw: &api::RuleMatch) -> Result<Scope, CharterError>
                 None => Ok(Scope::Manifests(manifests.iter().cloned().collect())),
             }
         }
-        _ => Err(CharterError::Empty { place: format!("{place}: match needs either actions or manifests") }),
+        (true, true, false) if impact.is_none() => match kinds.iter().find(|kind| ![SLO].contains(&kind.as_str())) {
+            Some(value) => Err(CharterError::Choice {
+                place: place.to_owned(),
+                value: value.clone(),
+                allowed: "the signed kinds beside commands and manifests: SLO",
+            }),
+            None => Ok(Scope::Objects {
+                kinds: kinds.iter().cloned().collect(),
+                namespaces: namespaces.iter().cloned().collect(),
+            }),
+        },
+        _ => Err(CharterError::Empty { place: format!("{place}: match needs one of actions, manifests, kinds") }),
     }
 }
 

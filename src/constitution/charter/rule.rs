@@ -33,6 +33,13 @@ pub enum Scope {
     },
     /// Manifests with one of these bodies.
     Manifests(BTreeSet<String>),
+    /// Other signed objects.
+    Objects {
+        /// Of one of these kinds.
+        kinds: BTreeSet<String>,
+        /// In one of these namespaces; empty means any.
+        namespaces: BTreeSet<String>,
+    },
 }
 
 /// Seats to fill.
@@ -92,6 +99,8 @@ pub struct Rule {
     pub post_mortem_within: Option<Seconds>,
     /// How soon an override must be acknowledged.
     pub acknowledge_within: Option<Seconds>,
+    /// How soon after the budget of an objective was spent a plan must stand.
+    pub mitigate_within: Option<Seconds>,
     /// Whether it decides, or only tells what it would decide.
     pub mode: Mode,
     /// What becomes of a command that still waits for people.

@@ -148,6 +148,7 @@ fn own_key_rule(command: &Command, charter: &Charter) -> Option<Rule> {
         ratify_within: None,
         post_mortem_within: None,
         acknowledge_within: None,
+        mitigate_within: None,
         mode: Mode::Enforce,
         pending: Pending::Refuse,
         overrides: BTreeSet::new(),
@@ -166,7 +167,7 @@ pub(in super::super) fn command_rules<'a>(command: &Command, charter: &'a Charte
                     && impact.is_none_or(|i| i == raised)
                     && (namespaces.is_empty() || namespaces.contains(command.namespace()))
             }
-            Scope::Manifests(_) => false,
+            Scope::Manifests(_) | Scope::Objects { .. } => false,
         })
         .collect()
 }

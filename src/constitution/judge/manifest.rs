@@ -142,7 +142,7 @@ fn manifest_rules(charter: &Charter, ratify_by: Option<UnixSeconds>) -> Vec<&Rul
     let body = if ratify_by.is_some() { EMERGENCY_CHARTER } else { CHARTER };
     let matches = |rule: &&Rule| match &rule.scope {
         Scope::Manifests(bodies) => bodies.contains(body),
-        Scope::Commands { .. } => false,
+        Scope::Commands { .. } | Scope::Objects { .. } => false,
     };
     charter.rules.iter().filter(matches).collect()
 }

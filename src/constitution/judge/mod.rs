@@ -2,6 +2,7 @@
 
 mod command;
 mod manifest;
+mod slo;
 
 use serde_json::Value;
 
@@ -21,6 +22,7 @@ use super::state::State;
 
 pub(super) use command::{command_rules, judge_command};
 pub(super) use manifest::judge_manifest;
+pub(super) use slo::{judge_slo, slo_rules};
 
 /// Judges a request.
 #[must_use]
@@ -46,6 +48,7 @@ pub fn recheck(object: &Value, kind: GovernedKind, state: &State, facts: &Facts)
     let mut judged = match kind {
         GovernedKind::ControlCommand => judge_command(object, state, facts),
         GovernedKind::Manifest => judge_manifest(object, state, facts),
+        GovernedKind::Slo => judge_slo(object, state, facts),
     };
     judged.decision.charter = state.charter(facts.now).map(|c| c.reference.clone());
     judged.decision
@@ -151,6 +154,7 @@ fn judge_object(request: &Request, object: &Value, state: &State, facts: &Facts)
             judge_command(object, state, facts).hold(&ObjectRef::new(request.kind, &request.namespace, &request.name))
         }
         GovernedKind::Manifest => judge_manifest(object, state, facts),
+        GovernedKind::Slo => judge_slo(object, state, facts),
     }
 }
 
@@ -186,12 +190,21 @@ fn judge_change(request: &Request, object: &Value) -> Option<Judged> {
     };
     let (old_spec, old_signatures) = without_signatures(old);
     let (new_spec, new_signatures) = without_signatures(object);
+    // The next version of an objective has its own signatures; which version may follow is judged with it.
+    if request.kind == GovernedKind::Slo && old_spec.get("version") != new_spec.get("version") {
+        return None;
+    }
     let refuse = |reason, message: &str, next: &str| {
         let next = Some(NextStep::Do(next.to_owned()));
         Some(Judged::refused(vec![Finding { reason, message: message.to_owned(), rule: None, next }]))
     };
     if old_spec != new_spec {
-        let next = "create a new object under another name and have it signed";
+        let next = match request.kind {
+            GovernedKind::Manifest | GovernedKind::ControlCommand => {
+                "create a new object under another name and have it signed"
+            }
+            GovernedKind::Slo => "change it under the next version, and have that signed",
+        };
         let message =
             "the signed part of a stored object cannot change; every approval was for what it was, and would be void";
         return refuse(Reason::SpecImmutable, message, next);

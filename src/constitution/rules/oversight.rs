@@ -4,7 +4,7 @@ use crate::api::reason::Reason;
 use crate::trust::{Keyring as _, Verb, VerifiedSignature};
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
-use super::super::action::{FREEZE, OpenEpoch, StateAction, Target};
+use super::super::action::{FREEZE, Mitigation, OpenEpoch, StateAction, Target};
 use super::super::charter::{Charter, ROOT_RANK, Rule};
 use super::super::decision::Finding;
 use super::super::event::SignerRef;
@@ -41,14 +41,40 @@ pub(in super::super) fn state_action(action: &StateAction, case: &Case<'_>) -> V
         StateAction::Override { decision, until: _ } => overriding(decision, case).into_iter().collect(),
         StateAction::RevokeKey { key } => revocation(key, charter, state).into_iter().collect(),
         StateAction::Veto { command } => veto(command, charter, state, now, signatures),
-        StateAction::AcknowledgeOverride { command } => met(command, Owed::Acknowledgement, state, signatures),
-        StateAction::Review { command, findings: _ } => met(command, Owed::PostMortem, state, signatures),
+        StateAction::AcknowledgeOverride { command } => met(command, &[Owed::Acknowledgement], state, signatures),
+        StateAction::Review { command, findings: _ } => {
+            met(command, &[Owed::PostMortem, Owed::Mitigation], state, signatures)
+        }
+        StateAction::Mitigate(plan) => mitigation(plan, state, now).into_iter().collect(),
         StateAction::AcknowledgeIncident { incident } => {
             let known = state.incident(incident);
             known.map(|index| nothing("the incident is acknowledged already", index)).into_iter().collect()
         }
         StateAction::RatifyAmendment { charter } => ratification(charter, state, now).into_iter().collect(),
         StateAction::OpenEpoch(opening) => opening_of(opening, state).into_iter().collect(),
+    }
+}
+
+/// A plan is for the version of the objective that holds. It may come before the budget is spent: plans are made in daylight.
+fn mitigation(plan: &Mitigation, state: &State, now: UnixSeconds) -> Option<Finding> {
+    let Mitigation { slo, objective, target, template: _, uses: _, until } = plan;
+    if *until <= now {
+        return Some(finding(Reason::NothingToDo, format!("the plan ended at {until}")));
+    }
+    match state.objective(&target.namespace, slo).filter(|o| !o.retired) {
+        None => Some(finding(Reason::ObjectiveUnknown, format!("no objective {}/{slo} holds", target.namespace))),
+        Some(held) if held.digest != *objective => {
+            let message = format!(
+                "the plan is for the version {objective} of {}; version {} with the digest {} holds",
+                held.object, held.version, held.digest
+            );
+            Some(finding(Reason::ObjectiveUnknown, message))
+        }
+        Some(held) if !held.binds(target.kind, &target.name, true) => Some(finding(
+            Reason::NothingToDo,
+            format!("{} stops no changes; a plan for it lets nothing pass", held.object),
+        )),
+        Some(_) => None,
     }
 }
 
@@ -187,9 +213,10 @@ fn author_of(signers: &[SignerRef]) -> Option<String> {
 }
 
 /// Only what is owed can be met, and nobody meets what follows from their own signature.
-fn met(command: &Digest, what: Owed, state: &State, signatures: &[VerifiedSignature]) -> Vec<Finding> {
-    let Some(owed) = state.obligation(command).filter(|o| o.owed == what) else {
-        return vec![finding(Reason::NothingToDo, format!("no {} of {command} is owed", what.as_str()))];
+fn met(command: &Digest, what: &[Owed], state: &State, signatures: &[VerifiedSignature]) -> Vec<Finding> {
+    let Some(owed) = state.obligation(command).filter(|o| what.contains(&o.owed)) else {
+        let what: Vec<&str> = what.iter().map(|w| w.as_str()).collect();
+        return vec![finding(Reason::NothingToDo, format!("no {} of {command} is owed", what.join(" or ")))];
     };
     let involved = signatures.iter().filter(|s| owed.involved.contains(s.principal()));
     involved

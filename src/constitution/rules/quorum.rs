@@ -53,7 +53,9 @@ fn advise(finding: Finding, document: &Document, rule: &Rule) -> Finding {
 /// The file that the author most likely keeps the document in; only for the suggested command line.
 fn file(document: &Document) -> String {
     match document.kind {
-        GovernedKind::ControlCommand | GovernedKind::Manifest => format!("{}.yaml", document.object.name),
+        GovernedKind::ControlCommand | GovernedKind::Manifest | GovernedKind::Slo => {
+            format!("{}.yaml", document.object.name)
+        }
     }
 }
 

@@ -62,6 +62,8 @@ impl State {
             Event::Unwitnessed(e) => self.set_unwitnessed(index, e)?,
             Event::ArchiveSeal(e) => self.archive_sealed(index, e)?,
             Event::Prune(e) => self.set_pruned(index, e)?,
+            Event::SloSet(e) => self.set_objective(index, e),
+            Event::SloVerdict(e) => self.set_verdict(index, e),
             Event::Flood(_) | Event::Recover(_) | Event::KeyAdd(_) | Event::KeyRetire(_) | Event::KeyRevoke(_) => {}
         }
         self.note_substance(index, event);
@@ -80,6 +82,10 @@ impl State {
         match action {
             StateAction::Review { command, findings: _ } | StateAction::AcknowledgeOverride { command } => {
                 self.obligations.remove(command);
+            }
+            StateAction::Mitigate(plan) => {
+                self.obligations.remove(&plan.objective);
+                self.add_plan(index, *digest, plan, event.now);
             }
             StateAction::RatifyAmendment { charter } => {
                 let waits = self.charters.emergency().is_some_and(|e| e.charter.reference.digest == *charter);
@@ -107,6 +113,9 @@ impl State {
 
     fn decided(&mut self, index: LogIndex, event: &Arc<DecisionEvent>) {
         self.follow_command(index, event);
+        if event.verdict == Verdict::Allow {
+            self.use_plans(&event.plans);
+        }
         self.refusals.remember(index, event);
         if event.request.is_empty() {
             return;

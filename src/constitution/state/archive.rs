@@ -93,6 +93,8 @@ impl State {
             | Event::KeyRevoke(_)
             | Event::Flood(_)
             | Event::Recover(_)
+            | Event::SloSet(_)
+            | Event::SloVerdict(_)
             | Event::Lapse(_) => self.archives.substance = index.0 + 1,
         }
     }

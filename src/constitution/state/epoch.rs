@@ -31,7 +31,7 @@ impl State {
         let clusters = &charter.charter.clusters;
         let meant = clusters.iter().find(|(name, _)| document.audience.contains(&audience_name(name, self.epoch)));
         let uid = meant.map(|(_, uid)| uid.clone()).unwrap_or_default();
-        let facts = Facts { now, cluster_uid: uid, genesis: None, target: TargetFact::NotNamed };
+        let facts = Facts { now, cluster_uid: uid, genesis: None, target: TargetFact::NotNamed, budgets: Vec::new() };
         let judged = judge_command(command, self, &facts);
         if !judged.decision.is_allowed() {
             let told: Vec<String> =

@@ -10,7 +10,7 @@ use crate::units::{Digest, LogIndex, UnixSeconds};
 
 use super::super::event::{DecisionEvent, DocumentEvent, EffectBeginEvent, ObjectRef};
 use super::charters::{Charters, ChartersForm};
-use super::{CommandState, Obligation, Pruned, State, archive, government, refusals, witnessing};
+use super::{CommandState, Obligation, Pruned, State, archive, government, objectives, refusals, witnessing};
 
 /// Every field of State; what follows from others is not repeated.
 #[derive(Serialize, Deserialize)]
@@ -22,6 +22,7 @@ struct Form {
     government: government::Government,
     temporary: imbl::OrdMap<Digest, (LogIndex, Arc<EffectBeginEvent>)>,
     obligations: imbl::OrdMap<Digest, Arc<Obligation>>,
+    objectives: objectives::Objectives,
     /// Object, digest and UID, in this order.
     stored: Vec<(ObjectRef, Digest, Arc<str>)>,
     judged: imbl::HashMap<Arc<str>, (LogIndex, Arc<DecisionEvent>)>,
@@ -60,6 +61,7 @@ impl State {
             government,
             temporary,
             obligations,
+            objectives,
             stored,
             judged,
             judged_order,
@@ -81,6 +83,7 @@ impl State {
             government,
             temporary,
             obligations,
+            objectives,
             stored,
             judged,
             judged_order,
@@ -106,6 +109,7 @@ impl State {
             government,
             temporary,
             obligations,
+            objectives,
             stored,
             judged,
             judged_order,
@@ -126,6 +130,7 @@ impl State {
             government,
             temporary,
             obligations,
+            objectives,
             stored: stored.into_iter().map(|(object, digest, uid)| ((object, digest), uid)).collect(),
             judged,
             judged_order,

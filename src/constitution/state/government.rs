@@ -133,7 +133,8 @@ impl Government {
             StateAction::AcknowledgeOverride { .. }
             | StateAction::Review { .. }
             | StateAction::RatifyAmendment { .. }
-            | StateAction::OpenEpoch(_) => {}
+            | StateAction::OpenEpoch(_)
+            | StateAction::Mitigate(_) => {}
         }
     }
 }

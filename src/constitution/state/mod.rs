@@ -10,8 +10,10 @@ mod epoch;
 mod form;
 mod government;
 mod in_force;
+mod objectives;
 mod obligation;
 mod pruning;
+mod recall;
 mod refusals;
 mod witnessing;
 
@@ -20,11 +22,9 @@ use std::sync::Arc;
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
 use super::action::Target;
-use super::decision::Decision;
 use super::event::{DecisionEvent, DocumentEvent, EffectBeginEvent, EffectUndoneEvent, Event, ObjectRef, StoredEvent};
 use super::facts::TargetFact;
 use super::proposal::{Effect, Outcome, Reply};
-use super::request::Request;
 
 pub use archive::Archived;
 pub use charters::Emergency;
@@ -32,6 +32,7 @@ pub use command::CommandState;
 pub use form::StateFormError;
 pub use government::{Standing, Waiver};
 pub use in_force::{InForce, Lifetime};
+pub use objectives::{Measured, Objective, Plan};
 pub use obligation::{Obligation, Owed};
 pub use pruning::Pruned;
 
@@ -47,6 +48,7 @@ pub struct State {
     /// Effects that are done and end by themselves, by command.
     temporary: imbl::OrdMap<Digest, (LogIndex, Arc<EffectBeginEvent>)>,
     obligations: imbl::OrdMap<Digest, Arc<Obligation>>,
+    objectives: objectives::Objectives,
     stored: imbl::HashMap<(ObjectRef, Digest), Arc<str>>,
     judged: imbl::HashMap<Arc<str>, (LogIndex, Arc<DecisionEvent>)>,
     judged_order: imbl::Vector<Arc<str>>,
@@ -310,39 +312,6 @@ impl State {
         self.next
     }
 
-    /// The index and judgement of this very question, when it was judged before with the same verdict: the same UID about the
-    /// same bytes. A UID alone proves nothing, and an allow is never repeated for what would be refused now.
-    pub(super) fn judged(&self, question: &DecisionEvent) -> Option<(LogIndex, Decision)> {
-        let (index, event) = self.judged.get(question.request.as_str())?;
-        let DecisionEvent { inputs, verdict, operation, object, .. } = event.as_ref();
-        let DecisionEvent { operation: o, object: b, inputs: i, verdict: v, .. } = question;
-        let same = (operation, object, inputs, verdict) == (o, b, i, v);
-        same.then(|| (*index, decision_of(event)))
-    }
-
-    /// The index and judgement of a refusal that this one only repeats.
-    pub(super) fn repeated(&self, refusal: &DecisionEvent) -> Option<(LogIndex, Decision)> {
-        self.refusals.repeated(refusal)
-    }
-
-    /// The index and judgement of this request, when its entry is at `since` or later. Whoever asked when the ledger ended at
-    /// `since` may answer with it: the judgement was made after the question. Older ones are judged again, see `judged`.
-    #[must_use]
-    pub fn decided_since(&self, request: &Request, since: LogIndex) -> Option<(LogIndex, Decision)> {
-        let (index, event) = self.judged.get(request.uid.as_str())?;
-        let DecisionEvent { inputs, operation, object, .. } = event.as_ref();
-        let asked = ObjectRef::new(request.kind, &request.namespace, &request.name);
-        let same = (*operation, object, *inputs) == (request.operation, &asked, request.inputs());
-        (same && *index >= since).then(|| (*index, decision_of(event)))
-    }
-
-    /// The index and judgement of the request whose entry holds this commitment, if it is one of the newest.
-    #[must_use]
-    pub fn committed(&self, request: &str, commitment: &Digest) -> Option<(LogIndex, Decision)> {
-        let (index, event) = self.judged.get(request)?;
-        (event.commitment.as_ref() == Some(commitment)).then(|| (*index, decision_of(event)))
-    }
-
     /// Whether the command was used: from `effect.begin` on.
     #[must_use]
     pub fn is_consumed(&self, digest: &Digest) -> bool {
@@ -380,19 +349,5 @@ impl State {
         let known = self.temporary.get(&event.digest).is_some_and(|(began, _)| *began == event.began);
         let events = if known { vec![Event::EffectUndone(event.clone())] } else { Vec::new() };
         Outcome { events, reply: Reply::Done }
-    }
-}
-
-/// The judgement that an entry holds.
-fn decision_of(event: &DecisionEvent) -> Decision {
-    Decision {
-        verdict: event.verdict,
-        findings: event.findings.clone(),
-        digest: event.digest,
-        rules: event.rules.clone(),
-        seats: Vec::new(),
-        advice: event.advice.clone(),
-        charter: event.charter.clone(),
-        recorded: true,
     }
 }

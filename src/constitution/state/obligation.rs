@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
 use super::super::event::{EffectBeginEvent, EnactEvent, ObjectRef, SignerRef};
+use super::Objective;
 
 /// What has to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,6 +16,8 @@ pub enum Owed {
     PostMortem,
     /// The acknowledgement of an override; an AcknowledgeOverride meets it.
     Acknowledgement,
+    /// A plan for a spent error budget; a Mitigate or a Review meets it.
+    Mitigation,
 }
 
 /// Something that is owed since a command began or was enacted.
@@ -23,13 +26,13 @@ pub enum Owed {
 pub struct Obligation {
     /// What.
     pub owed: Owed,
-    /// Digest of the command.
+    /// Digest of the command; of the objective, for a spent budget.
     pub command: Digest,
-    /// The command.
+    /// The command or objective.
     pub object: ObjectRef,
-    /// What it did, in a few words.
+    /// What it did or asks for, in a few words.
     pub summary: String,
-    /// Index of its `effect.begin` or `enact`.
+    /// Index of its `effect.begin`, `enact` or `slo.verdict`.
     pub since: LogIndex,
     /// When it must be met.
     pub due: UnixSeconds,
@@ -46,6 +49,7 @@ impl Owed {
         match self {
             Self::PostMortem => "post-mortem",
             Self::Acknowledgement => "acknowledgement",
+            Self::Mitigation => "mitigation plan",
         }
     }
 }
@@ -61,6 +65,13 @@ impl Obligation {
     pub(super) fn of_enactment(index: LogIndex, event: &EnactEvent) -> Option<Self> {
         let EnactEvent { object, digest, summary, signers, rules, acknowledge_due, .. } = event;
         Self::of(Owed::Acknowledgement, *acknowledge_due, index, (*digest, object, summary, rules), signers)
+    }
+
+    /// What a spent error budget leaves to be done (Article VII).
+    pub(super) fn of_spent_budget(index: LogIndex, objective: &Objective, now: UnixSeconds) -> Option<Self> {
+        let Objective { object, digest, summary, rules, mitigate_within, .. } = objective;
+        let due = mitigate_within.map(|within| now.plus(within));
+        Self::of(Owed::Mitigation, due, index, (*digest, object, summary, rules), &[])
     }
 
     fn of(
@@ -94,6 +105,13 @@ impl Obligation {
         match self.owed {
             Owed::PostMortem => format!("miax draft review {} --findings TEXT", self.command),
             Owed::Acknowledgement => format!("miax draft acknowledge-override {}", self.command),
+            Owed::Mitigation => {
+                let ObjectRef { kind: _, namespace, name } = &self.object;
+                format!(
+                    "miax draft mitigate WORKLOAD -n {namespace} --slo {name} --objective {} --template DIGEST --for 2h",
+                    self.command
+                )
+            }
         }
     }
 }

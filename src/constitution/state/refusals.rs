@@ -9,7 +9,7 @@ use crate::units::{Digest, LogIndex, Seconds};
 
 use super::super::decision::{Decision, Verdict};
 use super::super::event::DecisionEvent;
-use super::decision_of;
+use super::recall::decision_of;
 
 /// How many are remembered. The oldest goes, and at worst a refusal is written twice.
 const REMEMBERED: usize = 4096;

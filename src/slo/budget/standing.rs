@@ -8,7 +8,7 @@ use super::Budget;
 use super::reading::Unmeasured;
 
 /// What is known of a budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Verdict {
     /// Some of it is left.
     Met,

@@ -38,7 +38,7 @@ impl Common {
     /// Whether we could have said the same. Who holds a replica's certificate must not choose the first charter by it.
     fn agrees(&self, facts: &Facts) -> bool {
         let Self { cluster_uid, genesis, clock } = self;
-        let Facts { now: theirs, cluster_uid: uid, genesis: first, target: _ } = facts;
+        let Facts { now: theirs, cluster_uid: uid, genesis: first, target: _, budgets: _ } = facts;
         let ours: UnixSeconds = clock().into();
         let near = ours.minus(SKEW) <= *theirs && *theirs <= ours.plus(SKEW);
         (cluster_uid, genesis) == (uid, first) && near

@@ -33,6 +33,8 @@ impl<'a> Asked<'a> {
             Proposal::Adopt(_)
             | Proposal::Begin(_)
             | Proposal::Enact(_)
+            | Proposal::SetObjective(_)
+            | Proposal::Verdict(_)
             | Proposal::Lapse
             | Proposal::Undone(_)
             | Proposal::Flood(_)
@@ -154,6 +156,7 @@ mod tests {
             cluster_uid: "c".into(),
             genesis: Some(sha256(b"g")),
             target: TargetFact::Stale,
+            budgets: Vec::new(),
         }
     }
 

@@ -56,9 +56,12 @@ fn class(event: &Event) -> EntryClass {
         },
         // It counts refusals, and is one as far as room goes.
         Event::Flood(_) => EntryClass::Refusal,
-        Event::Stored(_) | Event::Document(_) | Event::Adopt(_) | Event::EffectBegin(_) | Event::Enact(_) => {
-            EntryClass::Ordinary
-        }
+        Event::Stored(_)
+        | Event::Document(_)
+        | Event::Adopt(_)
+        | Event::EffectBegin(_)
+        | Event::SloSet(_)
+        | Event::Enact(_) => EntryClass::Ordinary,
         Event::EffectDone(_)
         | Event::EffectFailed(_)
         | Event::EffectUndone(_)
@@ -71,6 +74,8 @@ fn class(event: &Event) -> EntryClass {
         | Event::PolicySet(_)
         | Event::Unwitnessed(_)
         | Event::Recover(_)
+        // Without it a gate stays shut, or open, for want of room.
+        | Event::SloVerdict(_)
         | Event::ArchiveSeal(_) => EntryClass::Closing,
     }
 }

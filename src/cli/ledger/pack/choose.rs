@@ -177,7 +177,7 @@ pub(super) fn check_document(
 fn counts_signatures(event: &Event) -> bool {
     match event {
         Event::Decision(e) => e.verdict == Verdict::Allow,
-        Event::EffectBegin(_) | Event::Enact(_) | Event::EpochOpen(_) => true,
+        Event::EffectBegin(_) | Event::Enact(_) | Event::EpochOpen(_) | Event::SloSet(_) => true,
         Event::Stored(_)
         | Event::Document(_)
         | Event::Adopt(_)
@@ -189,6 +189,7 @@ fn counts_signatures(event: &Event) -> bool {
         | Event::PolicySet(_)
         | Event::Unwitnessed(_)
         | Event::Recover(_)
+        | Event::SloVerdict(_)
         | Event::ArchiveSeal(_)
         | Event::Prune(_)
         | Event::KeyAdd(_)
