@@ -38,15 +38,27 @@ pub enum Tool {
     Pause,
     /// Says of objects what Argo CD and kstatus say.
     Health,
+    /// Collects samples, evaluates rules, answers queries.
+    Prometheus,
+    /// Checks and tests rules.
+    Promtool,
 }
 
-/// Version that the Kubernetes programs report; the one of the pinned module.
+/// Versions that the programs report; those of the pinned modules.
 const KUBERNETES: &str = "1.36.3";
+const PROMETHEUS: &str = "3.16.0";
 
 impl Tool {
     /// Every program.
-    pub const ALL: [Self; 5] =
-        [Self::Etcd, Self::KubeApiserver, Self::KubeControllerManager, Self::Kubectl, Self::Helm];
+    pub const ALL: [Self; 7] = [
+        Self::Etcd,
+        Self::KubeApiserver,
+        Self::KubeControllerManager,
+        Self::Kubectl,
+        Self::Helm,
+        Self::Prometheus,
+        Self::Promtool,
+    ];
 
     /// Name of the program.
     #[must_use]
@@ -65,6 +77,8 @@ impl Tool {
             Self::Ctr => "ctr",
             Self::Pause => "pause",
             Self::Health => "health",
+            Self::Prometheus => "prometheus",
+            Self::Promtool => "promtool",
         }
     }
 
@@ -84,6 +98,29 @@ impl Tool {
             Self::Ctr => ("containerd", "github.com/containerd/containerd/v2/cmd/ctr"),
             Self::Pause => ("pause", "."),
             Self::Health => ("health", "."),
+            Self::Prometheus => ("prometheus", "github.com/prometheus/prometheus/cmd/prometheus"),
+            Self::Promtool => ("prometheus", "github.com/prometheus/prometheus/cmd/promtool"),
+        }
+    }
+
+    /// What the builder leaves out. Prometheus finds its targets in many clouds, and no test has one; its pages need npm, and
+    /// are only built in when one asks for it.
+    fn tags(self) -> &'static str {
+        match self {
+            Self::Prometheus | Self::Promtool => "remove_all_sd",
+            Self::Etcd
+            | Self::KubeApiserver
+            | Self::KubeControllerManager
+            | Self::Kubectl
+            | Self::Helm
+            | Self::KubeScheduler
+            | Self::Kubelet
+            | Self::KubeProxy
+            | Self::Containerd
+            | Self::ContainerdShim
+            | Self::Ctr
+            | Self::Pause
+            | Self::Health => "",
         }
     }
 
@@ -102,7 +139,9 @@ impl Tool {
             | Self::KubeProxy
             | Self::Containerd
             | Self::ContainerdShim
-            | Self::Ctr => &["go.sum"],
+            | Self::Ctr
+            | Self::Prometheus
+            | Self::Promtool => &["go.sum"],
         }
     }
 
@@ -119,7 +158,9 @@ impl Tool {
             | Self::ContainerdShim
             | Self::Ctr
             | Self::Pause
-            | Self::Health => false,
+            | Self::Health
+            | Self::Prometheus
+            | Self::Promtool => false,
         }
     }
 }
@@ -198,11 +239,24 @@ fn build(tool: Tool, path: &Path) -> Result<(), ClusterError> {
     let part = path.with_extension("part");
     let (_, package) = tool.source();
     let version = "k8s.io/component-base/version";
-    let flags = format!("-s -w -X {version}.gitVersion=v{KUBERNETES} -X {version}.gitMajor=1 -X {version}.gitMinor=36");
+    let flags = format!(
+        "-s -w -X {version}.gitVersion=v{KUBERNETES} -X {version}.gitMajor=1 -X {version}.gitMinor=36 \
+         -X github.com/prometheus/common/version.Version={PROMETHEUS}"
+    );
     let output = Command::new("go")
         .current_dir(module_directory(tool))
         .env("CGO_ENABLED", "0")
-        .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", &flags, "-o"])
+        .args([
+            "build",
+            "-mod=readonly",
+            "-trimpath",
+            "-buildvcs=false",
+            "-tags",
+            tool.tags(),
+            "-ldflags",
+            &flags,
+            "-o",
+        ])
         .arg(&part)
         .arg(package)
         .stdin(Stdio::null())

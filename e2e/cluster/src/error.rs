@@ -55,6 +55,17 @@ pub enum ClusterError {
         /// The last lines of it.
         tail: String,
     },
+    /// A command of promtool failed.
+    #[error("promtool {arguments}: {output}")]
+    Promtool {
+        /// What was asked.
+        arguments: String,
+        /// What it said.
+        output: String,
+    },
+    /// Prometheus refuses its rules and goes on with those that it had.
+    #[error("Prometheus does not load its rules: {0}")]
+    Reload(String),
 }
 
 impl ClusterError {

@@ -117,10 +117,22 @@ impl Component {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Sends it a signal, for example `HUP`.
+    ///
+    /// # Errors
+    /// [`ClusterError::Io`] when it is gone.
+    pub fn signal(&self, name: &str) -> Result<(), ClusterError> {
+        let wrong = || ClusterError::io(format!("{} cannot be sent {name}", self.name));
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        match sent.map_err(wrong())?.success() {
+            true => Ok(()),
+            false => Err(wrong()(std::io::ErrorKind::NotFound.into())),
+        }
+    }
+
     /// Asks it to end (SIGTERM) and waits until it did; gives whether it ended well.
     pub fn terminate(&mut self) -> bool {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        asked.is_ok_and(|s| s.success()) && self.child.wait().is_ok_and(|s| s.success())
+        self.signal("TERM").is_ok() && self.child.wait().is_ok_and(|s| s.success())
     }
 
     /// Kills it (SIGKILL), as a crash would, and waits until it is gone.
