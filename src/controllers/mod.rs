@@ -15,6 +15,7 @@ mod isolation;
 mod log_keys;
 mod manifest;
 mod owed;
+pub mod prometheus;
 mod prune;
 mod published;
 mod queue;
