@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::api::GatedKind;
 use crate::controllers::WitnessAddress;
+use crate::controllers::prometheus::PrometheusUrl;
 use crate::store::ArchivePlace;
 use crate::trust::WitnessMode;
 use crate::units::{Digest, Seconds};
@@ -101,6 +102,31 @@ pub struct Witnessing {
     pub witness_ca: Option<PathBuf>,
 }
 
+/// Options about the Prometheus that objectives are measured with.
+#[derive(Clone, Debug, Args)]
+pub struct Measuring {
+    /// The Prometheus that objectives are measured with: https://HOST[:PORT][/PATH]. Without it nobody knows how much error
+    /// budget is left.
+    #[arg(long, env = "MIAX_PROMETHEUS_URL", value_name = "URL")]
+    pub prometheus_url: Option<PrometheusUrl>,
+    /// Ask it without TLS although it is on another host: whoever is on the way can then say that every budget is whole.
+    #[arg(long, env = "MIAX_PROMETHEUS_ALLOW_HTTP", requires = "prometheus_url")]
+    pub prometheus_allow_http: bool,
+    /// Authorities of its certificate, in PEM; without it those of the system. This and the other files are read again when
+    /// their content changes.
+    #[arg(long, env = "MIAX_PROMETHEUS_CA", value_name = "FILE", requires = "prometheus_url")]
+    pub prometheus_ca: Option<PathBuf>,
+    /// Our certificate, in PEM, for a Prometheus that asks for one.
+    #[arg(long, env = "MIAX_PROMETHEUS_CERT", value_name = "FILE", requires_all = ["prometheus_url", "prometheus_key"])]
+    pub prometheus_cert: Option<PathBuf>,
+    /// Its key, in PEM.
+    #[arg(long, env = "MIAX_PROMETHEUS_KEY", value_name = "FILE", requires = "prometheus_cert")]
+    pub prometheus_key: Option<PathBuf>,
+    /// A file with a bearer token.
+    #[arg(long, env = "MIAX_PROMETHEUS_TOKEN_FILE", value_name = "FILE", requires = "prometheus_url")]
+    pub prometheus_token_file: Option<PathBuf>,
+}
+
 /// Options of the controllers.
 #[derive(Clone, Debug, Args)]
 pub struct Controller {
@@ -124,6 +150,9 @@ pub struct Controller {
     /// What the gate judges.
     #[command(flatten)]
     pub gate: Gate,
+    /// What objectives are measured with.
+    #[command(flatten)]
+    pub measuring: Measuring,
 }
 
 /// What the gate judges; the same for the manifests and the controllers, which watch over them.

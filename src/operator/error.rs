@@ -44,6 +44,9 @@ pub enum Error {
     /// Metrics cannot be set up.
     #[error("{0}")]
     Metrics(#[from] crate::telemetry::MetricsError),
+    /// The flags about Prometheus.
+    #[error(transparent)]
+    Prometheus(#[from] crate::controllers::prometheus::UrlError),
     /// What pruning needs is not there.
     #[error("--prune needs two archives and witnesses that are asked: give --archive twice, and --witness")]
     Prune,

@@ -21,6 +21,12 @@ const PERIOD: Duration = Duration::from_secs(3);
 /// A leader that could not renew for this long stops.
 const GIVE_UP: Duration = Duration::from_secs(6);
 
+/// What a process calls itself in a Lease: a replica that is started again is another one.
+pub(super) fn identity(replica: &str) -> Result<String, getrandom::Error> {
+    let nonce = crate::units::hex(super::clock::random_bytes()?.get(..4).unwrap_or_default());
+    Ok(format!("{replica}-{nonce}"))
+}
+
 /// The lease of the controllers.
 pub(super) struct Leadership {
     api: Api<Lease>,

@@ -12,6 +12,7 @@ mod guards;
 mod install;
 mod lease;
 mod log_key;
+mod measuring;
 mod numbers;
 mod readiness;
 mod sequencer_lease;
@@ -189,7 +190,7 @@ impl Base {
         place: Option<forwarding::Place>,
         ledger: Ledger,
     ) -> Result<(Forwarding, Ledger), Error> {
-        let identity = identity(&options.replica)?;
+        let identity = lease::identity(&options.replica)?;
         let (cluster_uid, genesis) = (self.cluster_uid.clone(), options.genesis);
         let common = store::Common { cluster_uid, genesis, clock: self.clock.clone() };
         Forwarding::start(self.client.clone(), identity, place, ledger, common).await
@@ -235,12 +236,6 @@ fn seat_clients(config: Config) -> SeatClients {
     })
 }
 
-/// What a process calls itself in a Lease: a replica that is started again is another one.
-fn identity(replica: &str) -> Result<String, Error> {
-    let nonce = crate::units::hex(clock::random_bytes()?.get(..4).unwrap_or_default());
-    Ok(format!("{replica}-{nonce}"))
-}
-
 /// Who Events say that they come from.
 fn reporter(replica: &str) -> Reporter {
     Reporter { controller: CONTROLLER_ACCOUNT.to_owned(), instance: Some(replica.to_owned()) }
@@ -271,8 +266,9 @@ async fn ended(mut alive: watch::Receiver<bool>) {
 }
 
 async fn run_controller(options: args::Controller) -> Result<(), Error> {
-    let args::Controller { common: options, archives, archive_patience, prune, keep_blocks, gate } = options;
+    let args::Controller { common: options, archives, archive_patience, prune, keep_blocks, gate, measuring } = options;
     let base = Base::start(&options).await?;
+    let prometheus = measuring::open(measuring, base.clock.clone())?;
     let archives = archive::Archives::open(&archives, archive_patience)?;
     let key = log_key::read_or_make(&base.client, &base.origin).await?;
     let keys = key.keys.clone();
@@ -285,12 +281,16 @@ async fn run_controller(options: args::Controller) -> Result<(), Error> {
     let (_forwarding, ledger) = base.forward(&options, None, ledger).await?;
     let probed = ledger.clone();
     base.serve_probes(options.probes, Arc::new(move || ledger_ready(&probed)), ledger.clone()).await?;
-    let leadership = lease::Leadership::new(base.client.clone(), identity(&options.replica)?, base.clock.clone());
+    let leadership =
+        lease::Leadership::new(base.client.clone(), lease::identity(&options.replica)?, base.clock.clone());
     tokio::select! {
         () = leadership.acquire() => {}
         result = asked_to_end() => return result,
     }
     tracing::info!("leading");
+    if let Some(prometheus) = prometheus {
+        tokio::spawn(measuring::introduce(prometheus));
+    }
     let context = Arc::new(Context {
         client: base.client.clone(),
         ledger,
