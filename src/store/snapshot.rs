@@ -4,8 +4,8 @@
 //! covers that entry: the checkpoint's root is made of the entries that are here and of the tree that the snapshot says was
 //! before them, so that a snapshot of another history leads to another root.
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::constitution::{State, StateFormError};
 use crate::ledger::{AuditState, AuditStateError, Head, LogTrust};
@@ -60,28 +60,33 @@ pub enum SnapshotError {
     Unreadable(String),
 }
 
+/// A snapshot while it is written, with fields in the order of their names.
+#[derive(Serialize)]
+struct Written<'a> {
+    chain: String,
+    format: &'a str,
+    state: &'a State,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Form {
+struct Form<'a> {
     format: String,
     chain: String,
-    state: Value,
+    /// Not read before its form is known.
+    #[serde(borrow)]
+    state: &'a RawValue,
 }
 
 /// The bytes of a snapshot.
 ///
 /// # Errors
-/// [`SnapshotError::Canonical`], [`SnapshotError::Places`], [`SnapshotError::Size`], [`SnapshotError::State`].
+/// [`SnapshotError::Canonical`], [`SnapshotError::Places`], [`SnapshotError::Size`], [`SnapshotError::Unreadable`].
 pub fn write_snapshot(head: &Head, state: &State) -> Result<Vec<u8>, SnapshotError> {
     at_one_place(head, state)?;
-    // JSON without spaces, keys in their order: one spelling for equal States. It is larger than a document may be, and the value
-    // of State is many times as large: it exists once, and not in a second copy inside of another value.
-    let value = Value::Object(Map::from_iter([
-        ("format".to_owned(), FORMAT.into()),
-        ("chain".to_owned(), AuditState::of(head).to_text()?.into()),
-        ("state".to_owned(), state.to_value()?),
-    ]));
-    let bytes = serde_json::to_vec(&value).map_err(|e| SnapshotError::Unreadable(e.to_string()))?;
+    // JSON without spaces, keys in their order: one spelling for equal States. It is larger than a document may be.
+    let written = Written { chain: AuditState::of(head).to_text()?, format: FORMAT, state };
+    let bytes = serde_json::to_vec(&written).map_err(|e| SnapshotError::Unreadable(e.to_string()))?;
     if bytes.len() > PART * MAX_PARTS { Err(SnapshotError::Size(bytes.len())) } else { Ok(bytes) }
 }
 
@@ -102,7 +107,7 @@ pub fn read_snapshot(bytes: &[u8], trust: &LogTrust) -> Result<Snapshot, Snapsho
         Some((end, log)) => end.resume(log)?,
         None => AuditState::parse(&chain, &trust.origin)?.resume(trust.clone())?,
     };
-    let state = State::from_value(state)?;
+    let state = State::from_json(state.get())?;
     at_one_place(&head, &state)?;
     Ok(Snapshot { head, state, digest: sha256(bytes) })
 }

@@ -87,7 +87,7 @@ async fn start(store: &MemoryStore, name: &str, named: Option<BlockNumber>, prom
 }
 
 fn bytes(state: &State) -> Vec<u8> {
-    serde_json::to_vec(&state.to_value().expect("a value")).expect("JSON")
+    serde_json::to_vec(state).expect("JSON")
 }
 
 #[track_caller]

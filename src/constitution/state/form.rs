@@ -1,42 +1,53 @@
-//! State as a value and back: what a snapshot of the ledger holds, so that whoever starts need not fold everything before it.
+//! State as JSON and back: what a snapshot of the ledger holds, so that whoever starts need not fold everything before it.
 //! Equal States have the same JSON, with keys in their order: nothing in it depends on how they came about.
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
 use super::super::event::{DecisionEvent, DocumentEvent, EffectBeginEvent, ObjectRef};
 use super::charters::{Charters, ChartersForm};
-use super::{CommandState, Obligation, Pruned, State, archive, government, objectives, refusals, witnessing};
+use super::{CommandState, Obligation, Pruned, State, archive, government, objectives, refusals, spelling, witnessing};
 
-/// Every field of State; what follows from others is not repeated.
+/// Every field of State, in the order of their names; what follows from others is not repeated.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Form {
+    #[serde(serialize_with = "spelling::whole")]
+    archives: archive::Archives,
+    #[serde(serialize_with = "spelling::whole")]
     charters: ChartersForm,
-    documents: imbl::OrdMap<Digest, imbl::Vector<Arc<DocumentEvent>>>,
+    #[serde(serialize_with = "spelling::map")]
     commands: imbl::HashMap<Digest, CommandState>,
+    #[serde(serialize_with = "spelling::map")]
+    documents: imbl::OrdMap<Digest, imbl::Vector<Arc<DocumentEvent>>>,
+    epoch: u16,
+    #[serde(serialize_with = "spelling::whole")]
     government: government::Government,
-    temporary: imbl::OrdMap<Digest, (LogIndex, Arc<EffectBeginEvent>)>,
-    obligations: imbl::OrdMap<Digest, Arc<Obligation>>,
-    objectives: objectives::Objectives,
-    /// Object, digest and UID, in this order.
-    stored: Vec<(ObjectRef, Digest, Arc<str>)>,
+    #[serde(serialize_with = "spelling::map")]
     judged: imbl::HashMap<Arc<str>, (LogIndex, Arc<DecisionEvent>)>,
     judged_order: imbl::Vector<Arc<str>>,
-    refusals: refusals::Refusals,
-    witnessing: witnessing::Witnessing,
-    archives: archive::Archives,
-    pruned: Option<Arc<Pruned>>,
-    epoch: u16,
     newest_time: UnixSeconds,
     next: LogIndex,
+    #[serde(serialize_with = "spelling::whole")]
+    objectives: objectives::Objectives,
+    #[serde(serialize_with = "spelling::map")]
+    obligations: imbl::OrdMap<Digest, Arc<Obligation>>,
+    #[serde(serialize_with = "spelling::whole")]
+    pruned: Option<Arc<Pruned>>,
+    refusals: refusals::Refusals,
+    /// Object, digest and UID, in this order.
+    #[serde(serialize_with = "spelling::list")]
+    stored: Vec<(ObjectRef, Digest, Arc<str>)>,
+    #[serde(serialize_with = "spelling::map")]
+    temporary: imbl::OrdMap<Digest, (LogIndex, Arc<EffectBeginEvent>)>,
+    #[serde(serialize_with = "spelling::whole")]
+    witnessing: witnessing::Witnessing,
 }
 
-/// Why a value is not a State.
+/// Why a text is not a State.
 #[derive(Debug, thiserror::Error)]
 pub enum StateFormError {
     /// The text of a charter is not one.
@@ -47,12 +58,9 @@ pub enum StateFormError {
     Fields(#[from] serde_json::Error),
 }
 
-impl State {
-    /// State as JSON; with keys in their order it is the same for equal States.
-    ///
-    /// # Errors
-    /// [`StateFormError::Fields`] never in practice: every field can be written.
-    pub fn to_value(&self) -> Result<Value, StateFormError> {
+/// With keys in their order: the same text for equal States.
+impl Serialize for State {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let Self {
             charters,
             documents,
@@ -76,7 +84,7 @@ impl State {
         let mut stored: Vec<_> = stored.into_iter().map(|((object, digest), uid)| (object, digest, uid)).collect();
         stored.sort();
         let charters = charters.form();
-        Ok(serde_json::to_value(Form {
+        let form = Form {
             charters,
             documents,
             commands,
@@ -94,14 +102,17 @@ impl State {
             epoch,
             newest_time,
             next,
-        })?)
+        };
+        form.serialize(to)
     }
+}
 
-    /// Reads what [`State::to_value`] wrote. Whether it is the State of a ledger is told by whoever vouches for the bytes.
+impl State {
+    /// Reads a State that was written as JSON. Whether it is the State of a ledger is told by whoever vouches for the text.
     ///
     /// # Errors
     /// Every variant of [`StateFormError`].
-    pub fn from_value(value: Value) -> Result<Self, StateFormError> {
+    pub fn from_json(text: &str) -> Result<Self, StateFormError> {
         let Form {
             charters,
             documents,
@@ -120,7 +131,7 @@ impl State {
             epoch,
             newest_time,
             next,
-        } = serde_json::from_value(value)?;
+        } = serde_json::from_str(text)?;
         let open = commands.iter().filter(|(_, state)| state.is_open()).map(|(digest, state)| (state.index(), *digest));
         Ok(Self {
             charters: Charters::of_form(charters).map_err(StateFormError::Charter)?,

@@ -15,6 +15,7 @@ mod obligation;
 mod pruning;
 mod recall;
 mod refusals;
+mod spelling;
 mod witnessing;
 
 use std::sync::Arc;

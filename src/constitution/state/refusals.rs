@@ -10,6 +10,7 @@ use crate::units::{Digest, LogIndex, Seconds};
 use super::super::decision::{Decision, Verdict};
 use super::super::event::DecisionEvent;
 use super::recall::decision_of;
+use super::spelling;
 
 /// How many are remembered. The oldest goes, and at worst a refusal is written twice.
 const REMEMBERED: usize = 4096;
@@ -20,6 +21,7 @@ const ANSWERS_FOR: Seconds = Seconds(24 * 3600);
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Refusals {
+    #[serde(serialize_with = "spelling::map")]
     newest: imbl::HashMap<Digest, (LogIndex, Arc<DecisionEvent>)>,
     order: imbl::Vector<Digest>,
 }
