@@ -21,7 +21,7 @@ pub(super) fn numbers(ledger: &Ledger, now: UnixSeconds) -> LedgerNumbers {
         conflicts: stats.conflicts.load(Ordering::Relaxed),
         ambiguous: stats.ambiguous.load(Ordering::Relaxed),
         folded,
-        unwritten: folded.saturating_sub(stats.unfolded.load(Ordering::Relaxed)),
+        unwritten: stats.unwritten(),
         full: stats.full.load(Ordering::Relaxed),
         hot_bytes: view.hot.bytes,
         hot_blocks: view.hot.blocks,

@@ -7,15 +7,16 @@ use tokio::sync::watch;
 
 use crate::admission::{ObjectiveCache, Salts, Server, Snapshot, Webhook, WorkloadCache, router};
 use crate::controllers::Vouching;
-use crate::store::keep_floods;
+use crate::store::{end_floods, keep_floods};
 
 use super::readiness::readiness;
 use super::{
     Base, Error, Started, args, asked_to_end, authority, client_ca, clock, ended, forwarding, log_key, witnesses,
 };
 
-/// How long a webhook that ends tries to write down what it has only counted.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a webhook that ends tries to write down what it has only counted. With what comes before it is less than the 30 s
+/// that a pod has.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(options: args::Webhook) -> Result<(), Error> {
     let args::Webhook { common, listen, names, client_ca, client_name, peer_listen, peer_ip, salts, drain } = options;
@@ -67,11 +68,7 @@ pub(super) async fn run(options: args::Webhook) -> Result<(), Error> {
     tokio::time::sleep(Duration::from_secs(drain)).await;
     server.stop().await;
     forwarding.stop().await;
-    // Nobody asks any more: what was only counted is written down, as long as the ledger answers at all.
-    match tokio::time::timeout(LAST_WORDS, ledger.flush_floods()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "refusals that were only counted are lost"),
-        Err(_) => tracing::error!("refusals that were only counted are lost: the ledger does not answer"),
-    }
+    // Nobody asks any more.
+    end_floods(&ledger, LAST_WORDS).await;
     Ok(())
 }

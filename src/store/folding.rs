@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::constitution::{DecisionEvent, Event, Facts, FloodEvent, FloodSource, Outcome, Proposal, Reply, TargetFact};
-use crate::ledger::{Flood, Folding, Limits, MAX_ENTRY_BYTES, Pressure, Rate};
+use crate::ledger::{EntryClass, Flood, Folding, Limits, MAX_ENTRY_BYTES, Pressure, Rate};
 use crate::units::{Digest, LogIndex, Millis, Seconds, UnixSeconds};
 
 use super::draft::judge_safely;
@@ -109,7 +109,9 @@ fn entry_of(flood: Flood<FloodSource, Sample>) -> FloodEvent {
 /// Which windows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Windows {
+    /// Those whose time is over. They find the room that refusals have, and wait in memory while there is none.
     Due,
+    /// All, at the end of the process. Nobody remembers them afterwards: they may take the room of decisions.
     All,
 }
 
@@ -166,8 +168,17 @@ impl Ledger {
             };
             return Ok(Committed { kept: Kept::Entry(index), reply });
         }
-        // The fuller the ledger, the less a refusal may take: all of them share one window then, whoever they come from.
-        let crowded = self.view().pressure() >= Pressure::Fold;
+        // The fuller the ledger, the less a refusal may take: all of them share one window then, whoever they come from. When
+        // nothing more is decided, a count that nobody could write down is promised to nobody.
+        let view = self.view();
+        let crowded = match view.pressure() {
+            Pressure::Low | Pressure::Warn => false,
+            Pressure::Fold => true,
+            Pressure::Full => {
+                let (used, cap) = (view.hot.bytes, view.budget.cap());
+                return Err(AppendError::Full { class: EntryClass::Refusal, used, cap });
+            }
+        };
         let admitted = !crowded && self.refusals.open().admits(&source, now);
         if admitted && let Some(result) = self.append_if_idle(proposal, facts, commitment).await {
             let index = match &result {
@@ -200,9 +211,16 @@ impl Ledger {
     /// Writes every refusal down that is only counted so far. For the end of the process.
     ///
     /// # Errors
-    /// [`AppendError`]: the rest is still only counted.
+    /// [`AppendError`]: the rest is still only counted, and nothing more of it can be written now.
     pub async fn flush_floods(&self) -> Result<(), AppendError> {
-        self.write_floods(Windows::All).await
+        loop {
+            let before = self.stats.unfolded.load(Ordering::Relaxed);
+            let result = self.write_floods(Windows::All).await;
+            // Room is found for what entries have before packing: when some were written, there is room for more.
+            if result.is_ok() || self.stats.unfolded.load(Ordering::Relaxed) == before {
+                return result;
+            }
+        }
     }
 
     async fn write_floods(&self, which: Windows) -> Result<(), AppendError> {
@@ -215,7 +233,11 @@ impl Ledger {
             closed.extend(over.into_iter().map(entry_of));
         }
         // At once, so that they share a block.
-        let written = futures::future::join_all(closed.iter().map(|event| self.write_flood(event))).await;
+        let worth = match which {
+            Windows::Due => EntryClass::Refusal,
+            Windows::All => EntryClass::Ordinary,
+        };
+        let written = futures::future::join_all(closed.iter().map(|event| self.write_flood(worth, event))).await;
         let mut result = Ok(());
         for (event, written) in std::mem::take(&mut *closed).into_iter().zip(written) {
             let count = event.count;
@@ -234,11 +256,11 @@ impl Ledger {
         result
     }
 
-    async fn write_flood(&self, event: &FloodEvent) -> Result<Committed, AppendError> {
+    async fn write_flood(&self, worth: EntryClass, event: &FloodEvent) -> Result<Committed, AppendError> {
         let now = event.last;
         let facts =
             Facts { now, cluster_uid: String::new(), genesis: None, target: TargetFact::NotNamed, budgets: Vec::new() };
-        self.append(Proposal::Flood(Box::new(event.clone())), facts).await
+        self.append_as(worth, Proposal::Flood(Box::new(event.clone())), facts, None).await
     }
 }
 
@@ -249,5 +271,18 @@ pub async fn keep_floods(ledger: Ledger) {
         if let Err(error) = ledger.write_floods(Windows::Due).await {
             tracing::warn!(%error, "refusals that were only counted cannot be written down yet");
         }
+    }
+}
+
+/// Writes everything down that is only counted, at the end of the process: tries for as long as this, and tells what is lost.
+pub async fn end_floods(ledger: &Ledger, within: Duration) {
+    let all = async {
+        while let Err(error) = ledger.flush_floods().await {
+            tracing::warn!(%error, "refusals that were only counted cannot be written down yet");
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(within, all).await.is_err() {
+        tracing::error!(count = ledger.stats().unwritten(), "refusals that were only counted are lost");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -82,6 +82,14 @@ pub struct Stats {
     pub unfolded: AtomicU64,
     /// Proposals that found no room.
     pub full: AtomicU64,
+}
+
+impl Stats {
+    /// Refusals that this process folded and whose `flood` entry is not durable.
+    #[must_use]
+    pub fn unwritten(&self) -> u64 {
+        self.folded.load(Ordering::Relaxed).saturating_sub(self.unfolded.load(Ordering::Relaxed))
+    }
 }
 
 /// Why a proposal was not recorded.
@@ -167,6 +175,8 @@ pub(super) struct Submission {
     pub(super) facts: Facts,
     /// Goes into the decision, if the proposal leads to one.
     pub(super) commitment: Option<Digest>,
+    /// What its entries are worth at least, when room is looked for.
+    pub(super) worth: EntryClass,
     pub(super) answer: oneshot::Sender<Result<Committed, AppendError>>,
 }
 
@@ -237,8 +247,19 @@ impl Ledger {
         facts: Facts,
         commitment: Option<Digest>,
     ) -> Result<Committed, AppendError> {
+        self.append_as(EntryClass::Refusal, proposal, facts, commitment).await
+    }
+
+    /// The same for entries that are worth at least as much as this class.
+    pub(super) async fn append_as(
+        &self,
+        worth: EntryClass,
+        proposal: Proposal,
+        facts: Facts,
+        commitment: Option<Digest>,
+    ) -> Result<Committed, AppendError> {
         let (answer, receiver) = oneshot::channel();
-        let submission = Submission { proposal, facts, commitment, answer };
+        let submission = Submission { proposal, facts, commitment, worth, answer };
         self.submissions.send(submission).await.map_err(|_| AppendError::Stopped)?;
         receiver.await.map_err(|_| AppendError::Stopped)?
     }
@@ -267,7 +288,8 @@ impl Ledger {
         commitment: Option<Digest>,
     ) -> Option<Result<Committed, AppendError>> {
         let (answer, receiver) = oneshot::channel();
-        match self.queue_of_refusals.try_send(Submission { proposal, facts, commitment, answer }) {
+        let worth = EntryClass::Refusal;
+        match self.queue_of_refusals.try_send(Submission { proposal, facts, commitment, worth, answer }) {
             Ok(()) => Some(receiver.await.unwrap_or(Err(AppendError::Stopped))),
             Err(mpsc::error::TrySendError::Closed(_)) => Some(Err(AppendError::Stopped)),
             Err(mpsc::error::TrySendError::Full(_)) => None,

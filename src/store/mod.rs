@@ -40,7 +40,7 @@ pub use block_store::{BlockStore, CreateError, ReadError};
 pub use config_map::{Anchor, ConfigMapStore, anchor_data, anchor_of, parts_of, read_anchor};
 pub use flood::{check_flood, refusal_leaf};
 #[cfg(feature = "client")]
-pub use folding::keep_floods;
+pub use folding::{end_floods, keep_floods};
 #[cfg(feature = "client")]
 pub use follow::{StoreEvent, follow};
 #[cfg(feature = "client")]

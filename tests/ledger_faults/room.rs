@@ -1,8 +1,10 @@
 //! The ledger never takes more room in the cluster than it may.
 
-use miax::constitution::{ArchiveSealEvent, Event, FloodSource, Proposal};
+use std::time::Duration;
+
+use miax::constitution::{ArchiveSealEvent, Event, FloodSource, Proposal, Request};
 use miax::ledger::{BlockParts, Budget, EntryClass, Head, Pressure};
-use miax::store::{AppendError, Kept, Ledger, read_entries};
+use miax::store::{AppendError, Kept, Ledger, end_floods, read_entries};
 use miax::trust::sha256;
 use miax::units::UnixSeconds;
 
@@ -24,6 +26,14 @@ fn floods(store: &MemoryStore) -> Vec<(Option<FloodSource>, u64)> {
         _ => None,
     };
     all.filter_map(|recorded| of(recorded.event)).collect()
+}
+
+/// A review of somebody.
+fn review_of(actor: &str, uid: &str) -> Proposal {
+    match review(uid) {
+        Proposal::Review(request) => Proposal::Review(Box::new(Request { actor: actor.into(), ..*request })),
+        other => other,
+    }
 }
 
 /// The seal of an archive, which makes room: it goes on from the one before.
@@ -104,6 +114,49 @@ async fn when_four_fifths_are_used_refusals_share_one_count() {
     assert_eq!(after.0, before.0 + 1);
     let floods: Vec<(Option<FloodSource>, u64)> = floods(&store);
     assert_eq!(floods, [(None, 3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_is_counted_at_the_end_of_a_process_also_when_refusals_have_no_room() {
+    let store = MemoryStore::default();
+    let process = Process::start_within(&store, "a", None, Budget::new(400 * 1024)).await;
+    let ledger = &process.ledger;
+    let budget = ledger.view().budget;
+    // Counted while there was room, each in a window of its own: before packing they have more bytes than a round may have then.
+    let asks = |i: u32| {
+        let of = move |source: u32| review_of(&format!("{source}{}", "x".repeat(1000)), &format!("{i}-{source}"));
+        (0..8).map(move |source| ledger.decide(of(source), facts(), None))
+    };
+    for i in 0..35 {
+        let all = futures::future::join_all(asks(i)).await;
+        assert!(all.iter().all(|r| r.as_ref().is_ok_and(|c| c.kept.folded().is_some() == (i >= 32))), "{all:?}");
+    }
+    for i in 0.. {
+        if !budget.admits(ledger.view().hot, 12 * 1024, EntryClass::Ordinary) {
+            break;
+        }
+        ledger.append(stored(&format!("n{i}")), facts()).await.expect("there is room");
+    }
+    assert!(!budget.admits(ledger.view().hot, 0, EntryClass::Refusal), "refusals have no room");
+    for uid in ["second", "third", "fourth"] {
+        ledger.decide(review(uid), facts(), None).await.expect("refused, and counted with all others");
+    }
+    end_floods(ledger, Duration::from_secs(1)).await;
+    assert_eq!(ledger.stats().unwritten(), 0);
+    let mut counts: Vec<u64> = floods(&store).into_iter().map(|(_, count)| count).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [3; 9]);
+    assert!(stored_bytes(&store) <= budget.cap());
+
+    // Nothing more is decided: what could not be written down is not told.
+    for i in 0.. {
+        if ledger.append(stored(&format!("last{i}")), facts()).await.is_err() {
+            break;
+        }
+    }
+    let refused = ledger.decide(review("late"), facts(), None).await.expect_err("no verdict");
+    assert!(matches!(refused, AppendError::Full { class: EntryClass::Refusal, .. }), "{refused}");
+    assert_eq!(ledger.stats().unwritten(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -244,7 +244,7 @@ impl<S: BlockStore> Sequencer<S> {
             let encoded: Result<Vec<Vec<u8>>, _> = outcome.events.iter().map(|e| encode(e, now, &name)).collect();
             let pushed = encoded.map_err(|e| AppendError::Unrecordable(e.to_string())).and_then(|entries| {
                 let added: usize = entries.iter().map(|e| e.len() + PER_ENTRY).sum();
-                self.find_room(size + added, class_of(&outcome.events))?;
+                self.find_room(size + added, class_of(&outcome.events).max(submission.worth))?;
                 size += added;
                 outcome.events.into_iter().zip(entries).try_for_each(|(event, bytes)| {
                     if let Event::KeyAdd(_) | Event::KeyRetire(_) | Event::KeyRevoke(_) = event {
