@@ -23,8 +23,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long nothing is deleted after the cluster says where to begin: who began to read before must come to the end.
 const GRACE: Duration = Duration::from_secs(15);
-/// Most objects that are deleted in one go.
-const BATCH: usize = 64;
+/// Most objects that are deleted in one go: all that one entry `prune` lets go. A ledger that is nearly full waits for this.
+const BATCH: usize = 1024;
 
 /// Prunes the ledger.
 pub struct Pruner {
