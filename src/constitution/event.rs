@@ -257,11 +257,14 @@ impl std::fmt::Display for ObjectRef {
 }
 
 impl Event {
+    /// The kind of most entries.
+    pub const DECISION: &'static str = "decision";
+
     /// The kind of entry that the ledger stores it as.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Decision(_) => "decision",
+            Self::Decision(_) => Self::DECISION,
             Self::Stored(_) => "stored",
             Self::Document(_) => "document",
             Self::Adopt(_) => "adopt",
@@ -355,7 +358,7 @@ impl Event {
     pub fn read(kind: &str, fields: Map<String, Value>) -> Result<Self, EventError> {
         let value = Value::Object(fields);
         let event = match kind {
-            "decision" => serde_json::from_value(value).map(|e| Self::Decision(Arc::new(e))),
+            Self::DECISION => serde_json::from_value(value).map(|e| Self::Decision(Arc::new(e))),
             "stored" => serde_json::from_value(value).map(Self::Stored),
             "document" => serde_json::from_value(value).map(Self::Document),
             "adopt" => serde_json::from_value(value).map(Self::Adopt),

@@ -1,9 +1,12 @@
 //! An entry: one canonical JSON object. The leaf of the tree is exactly the stored bytes; nobody writes them a second time
 //! to verify them.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::trust::{canonical_json, read_canonical};
+use crate::trust::{canonical_json, is_canonical, read_canonical};
 use crate::units::UnixMillis;
 
 /// Largest entry in bytes.
@@ -24,6 +27,16 @@ pub struct Entry {
     pub writer: String,
     /// The fields of the event.
     pub fields: Map<String, Value>,
+}
+
+/// The fields that every entry has, read alone.
+#[derive(Deserialize)]
+struct Common<'a> {
+    v: u64,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    time: u64,
+    writer: String,
 }
 
 /// Why bytes are not an entry, or an entry has no bytes.
@@ -99,6 +112,20 @@ impl Entry {
         let (kind, writer) = (text("kind")?, text("writer")?);
         let time = fields.remove("time").and_then(|v| v.as_u64()).map(UnixMillis).ok_or_else(|| missing("time"))?;
         Ok(Self { kind, time, writer, fields })
+    }
+
+    /// Time, writer and fields of an entry of one kind, for a `T` that ignores the fields that every entry has: the same as by
+    /// [`Entry::decode`], faster, because no value is built in between. `None` for an entry of another kind, and for
+    /// what is none: why, [`Entry::decode`] tells.
+    #[must_use]
+    pub fn decode_as<'a, T: Deserialize<'a>>(kind: &str, bytes: &'a [u8]) -> Option<(UnixMillis, String, T)> {
+        // To serde an array is an object too.
+        if bytes.len() > MAX_ENTRY_BYTES || !bytes.starts_with(b"{") {
+            return None;
+        }
+        let Common { v, kind: found, time, writer } = serde_json::from_slice(bytes).ok()?;
+        let right = v == FORMAT && found == kind && is_canonical(bytes);
+        right.then(|| serde_json::from_slice(bytes).ok())?.map(|fields| (UnixMillis(time), writer, fields))
     }
 }
 

@@ -7,7 +7,8 @@ use super::canonical::{MAX_DEPTH, MAX_INTEGER};
 
 /// Whether `bytes` are what RFC 8785 makes of the value that they mean, with integers of at most 53 bits and no deeper than
 /// [`MAX_DEPTH`].
-pub(super) fn is_canonical(bytes: &[u8]) -> bool {
+#[must_use]
+pub fn is_canonical(bytes: &[u8]) -> bool {
     let mut scanner = Scanner { rest: bytes };
     std::str::from_utf8(bytes).is_ok() && scanner.value(0).is_some() && scanner.rest.is_empty()
 }

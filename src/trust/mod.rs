@@ -19,6 +19,7 @@ mod witness_policy;
 pub use canonical::{
     CanonicalBytes, CanonicalError, MAX_DEPTH, MAX_DOCUMENT, canonical_json, read_canonical, sha256, signed_view,
 };
+pub use canonical_form::is_canonical;
 pub use commitment::Salt;
 pub use cosignature::{Cosignature, Cosigner, Quorum, QuorumError, WitnessKey};
 pub use key::{KeyError, KeyId, KeyType, PublicKey};
