@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kube::{Client, Config};
-use miax::admission::{Authority, Salts, Server, Snapshot, Webhook, WorkloadCache, router};
+use miax::admission::{Authority, ObjectiveCache, Salts, Server, Snapshot, Webhook, WorkloadCache, router};
 use miax::ledger::{BlockParts, Head, LogTrust};
 use miax::store::{BlockStore, CreateError, ReadError, Sequencer, WriterSource, held};
 use miax::telemetry::Metrics;
