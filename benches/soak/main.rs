@@ -56,18 +56,20 @@ fn watch(place: &Place, callers: &Callers, length: Duration) -> Seen {
                 None => seen.stuck += 1,
             }
         }
-        let (hot, memory) = (place.hot_bytes(), place.memory());
+        let (hot, [webhook, controller]) = (place.hot_bytes(), place.memory());
+        let memory = webhook + controller;
         seen.largest = seen.largest.max(hot);
         if seen.memory_first == 0 && started.elapsed() > length / 4 {
             seen.memory_first = memory;
         }
         seen.memory_last = memory;
         println!(
-            "{:>5} s  {:>8} answers  {:>5} KiB in the cluster  {:>4} MiB of memory  {} commands",
+            "{:>5} s  {:>8} answers  {:>5} KiB in the cluster  memory {:>4} + {:>4} MiB  {} commands",
             started.elapsed().as_secs(),
             callers.answers(),
             hot / 1024,
-            memory / 1024 / 1024,
+            webhook / 1024 / 1024,
+            controller / 1024 / 1024,
             seen.commands.len()
         );
         std::thread::sleep(LOOK.saturating_sub(begun.elapsed()));

@@ -152,11 +152,12 @@ impl Place {
             .sum::<usize>() as u64
     }
 
-    /// Resident memory of both roles, in bytes.
-    pub(crate) fn memory(&self) -> u64 {
+    /// Resident memory of the webhook and of the controller, in bytes.
+    pub(crate) fn memory(&self) -> [u64; 2] {
         let kubeconfigs = self.stage.plane().directory().display().to_string();
-        let processes = std::fs::read_dir("/proc").expect("processes").flatten();
-        processes.filter_map(|process| resident(&process.path(), &kubeconfigs)).sum()
+        let processes: Vec<PathBuf> =
+            std::fs::read_dir("/proc").expect("processes").flatten().map(|process| process.path()).collect();
+        ["webhook", "controller"].map(|role| processes.iter().filter_map(|p| resident(p, role, &kubeconfigs)).sum())
     }
 
     /// Ends the webhook and starts another; gives how long it took until that was ready, its process included.
@@ -224,10 +225,11 @@ fn allow_pruning(stage: &Stage) {
     stage.plane().kubectl().run_with(&["apply", "--server-side", "-f", "-"], &manifests).expect("applied");
 }
 
-/// Resident memory of an operator of this place.
-fn resident(process: &Path, directory: &str) -> Option<u64> {
+/// Resident memory of a process, if it is an operator of this place in this role.
+fn resident(process: &Path, role: &str, directory: &str) -> Option<u64> {
     let command = std::fs::read_to_string(process.join("cmdline")).ok()?;
-    let ours = command.contains("miax-operator") && command.contains(directory);
+    let mut arguments = command.split('\0');
+    let ours = arguments.next()?.ends_with("miax-operator") && arguments.next()? == role && command.contains(directory);
     let status = std::fs::read_to_string(process.join("status")).ok().filter(|_| ours)?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
