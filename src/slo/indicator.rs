@@ -3,11 +3,12 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::api::v1alpha1 as raw;
-use crate::units::{Seconds, hex};
+use crate::units::hex;
 
 use super::decimal::Decimal;
 use super::error::{Problem, SloError};
 use super::objective::Objective;
+use super::resolution::Resolution;
 use super::selector::Selector;
 
 /// What is counted.
@@ -93,7 +94,7 @@ impl Indicator {
 
     /// The identity of what is counted, with how it is counted and how often.
     #[must_use]
-    pub fn id(&self, budgeting: Budgeting, resolution: Seconds) -> IndicatorId {
+    pub fn id(&self, budgeting: Budgeting, resolution: Resolution) -> IndicatorId {
         let mut hash = Sha256::new();
         let slices = match budgeting {
             Budgeting::Occurrences => "occurrences".to_owned(),
@@ -167,6 +168,7 @@ fn read_ratio(path: &str, spec: &raw::RatioIndicator) -> Result<Indicator, SloEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Seconds;
 
     fn ratio(bad: Option<&str>, good: Option<&str>, total: &str) -> raw::Indicator {
         let text = |t: Option<&str>| t.map(str::to_owned);
@@ -216,13 +218,13 @@ mod tests {
         let read = |spec: &raw::Indicator| Indicator::read("x", spec).expect("an indicator");
         let (one, same) =
             (read(&ratio(Some("a{x='1'}"), None, "b")), read(&ratio(Some("a{ x = \"1\" }"), None, "b{}")));
-        let five = Seconds(300);
+        let five = Resolution::DEFAULT;
         assert_eq!(one.id(Budgeting::Occurrences, five), same.id(Budgeting::Occurrences, five));
         assert_eq!(one.id(Budgeting::Occurrences, five).to_string().len(), 16);
         let slices = |text| Budgeting::TimeSlices(Objective::read("x", text).expect("an objective"));
         let ids = [
             one.id(Budgeting::Occurrences, five),
-            one.id(Budgeting::Occurrences, Seconds(60)),
+            one.id(Budgeting::Occurrences, Resolution::try_new(Seconds(60)).expect("a resolution")),
             one.id(slices("99"), five),
             one.id(slices("99.5"), five),
             read(&ratio(None, Some("a{x='1'}"), "b")).id(Budgeting::Occurrences, five),

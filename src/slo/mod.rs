@@ -11,6 +11,8 @@ mod indicator;
 mod name;
 mod objective;
 mod pattern;
+mod resolution;
+pub mod rules;
 mod selector;
 mod window;
 
@@ -21,6 +23,7 @@ pub use gate::{Bound, Gate, OnUnknown, Workload};
 pub use indicator::{Budgeting, Histogram, Indicator, IndicatorId};
 pub use name::SloName;
 pub use objective::{Margin, Objective};
+pub use resolution::{Resolution, ResolutionError};
 pub use selector::Selector;
 pub use window::{Calendar, LONGEST_WINDOW, Period, SHORTEST_WINDOW, Span, Window};
 

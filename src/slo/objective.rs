@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::units::Seconds;
+
 use super::decimal::Decimal;
 use super::error::{Problem, SloError};
 
@@ -50,6 +52,23 @@ impl Objective {
     #[must_use]
     pub fn error_ratio(self) -> Decimal {
         Decimal::shortest(u128::from(self.bad), PARTS_PLACES)
+    }
+
+    /// How long everything may be bad in a time, at steady traffic: rounded down.
+    #[must_use]
+    pub fn outage(self, length: Seconds) -> Seconds {
+        let seconds = u128::from(self.bad) * u128::from(length.0) / PARTS;
+        Seconds(u64::try_from(seconds).unwrap_or(length.0))
+    }
+
+    /// The share of events that may be bad as a fraction of two whole numbers, in its lowest terms.
+    #[must_use]
+    pub fn error_fraction(self) -> (u128, u128) {
+        let (mut a, mut b) = (u128::from(self.bad), PARTS);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        (u128::from(self.bad) / a.max(1), PARTS / a.max(1))
     }
 }
 
@@ -138,6 +157,15 @@ mod tests {
         check("NaN", Err("not a decimal number"));
         check("1e2", Err("not a decimal number"));
         check("", Err("not a decimal number"));
+    }
+
+    #[test]
+    fn the_share_of_errors_is_a_fraction_in_lowest_terms() {
+        let fraction = |text| Objective::read("x", text).map(Objective::error_fraction);
+        assert_eq!(fraction("99.95"), Ok((1, 2000)));
+        assert_eq!(fraction("71"), Ok((29, 100)));
+        assert_eq!(Objective::read("x", "99.9").map(|o| o.outage(Seconds(30 * 86_400))), Ok(Seconds(2592)));
+        assert_eq!(fraction("99.999999999"), Ok((1, PARTS)));
     }
 
     #[test]

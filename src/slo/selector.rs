@@ -83,6 +83,21 @@ impl Selector {
     pub(super) fn speaks_of(&self, label: &str) -> bool {
         self.matchers.iter().any(|m| m.label == label)
     }
+
+    /// The same series of the metric whose name goes on with `suffix`.
+    pub(super) fn of_suffix(&self, suffix: &str) -> Self {
+        Self { metric: format!("{}{suffix}", self.metric), matchers: self.matchers.clone() }
+    }
+
+    /// Those of its series whose label is one of some values.
+    pub(super) fn with_one_of(mut self, label: &str, values: &[String]) -> Self {
+        let (operator, value) = match values {
+            [one] => (Operator::Is, one.clone()),
+            many => (Operator::Fits, many.iter().map(|v| literal(v)).collect::<Vec<_>>().join("|")),
+        };
+        self.matchers.insert(Matcher { label: label.to_owned(), operator, value });
+        self
+    }
 }
 
 impl fmt::Display for Selector {
@@ -135,6 +150,17 @@ impl fmt::Display for Matcher {
 /// A text of PromQL. Control characters never come here.
 pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// A pattern that only `text` fits. It holds digits, letters, `.`, `+` and `-` only.
+fn literal(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, c| {
+        if matches!(c, '.' | '+') {
+            out.push('\\');
+        }
+        out.push(c);
+        out
+    })
 }
 
 fn is_metric_name(text: &str) -> bool {

@@ -1,10 +1,10 @@
 //! From what Prometheus recorded to a budget: what is missing, old, or no number is said, and never taken for good.
 
-use crate::slo::objective::Objective;
 use crate::slo::window::Span;
-use crate::slo::{Budgeting, Slo};
+use crate::slo::{Budgeting, Resolution, Slo};
 use crate::units::{Seconds, UnixSeconds};
 
+use super::outlook::Slice;
 use super::share::Share;
 use super::{Budget, Events};
 
@@ -29,7 +29,7 @@ pub struct Terms {
     /// Since when there can be recordings of what is counted: before that no point is missed.
     pub recorded_since: UnixSeconds,
     /// The time between two points.
-    pub resolution: Seconds,
+    pub resolution: Resolution,
     /// The time of the sample, by the clock of whoever asked.
     pub now: UnixSeconds,
 }
@@ -92,8 +92,6 @@ pub enum Unmeasured {
 pub const LEAST_COVERAGE: Share = Share::millionths(900_000);
 /// How far the clocks of Prometheus and of whoever asks may be apart.
 const CLOCK_SKEW: Seconds = Seconds(300);
-/// How much later than two intervals a point may be.
-const GRACE: Seconds = Seconds(10);
 /// Two counters are not read at the same instant: by one event in so many they may disagree, and by one.
 const DISAGREEMENT: u64 = 1000;
 
@@ -111,7 +109,7 @@ pub fn measure(slo: &Slo, sample: Option<&Sample>, terms: &Terms) -> Result<Read
     if ahead > CLOCK_SKEW {
         return Err(Unmeasured::Future(ahead));
     }
-    let (age, most) = (now.since(newest), oldest(resolution));
+    let (age, most) = (now.since(newest), resolution.oldest());
     if age > most {
         return Err(Unmeasured::Old { age, most });
     }
@@ -119,7 +117,7 @@ pub fn measure(slo: &Slo, sample: Option<&Sample>, terms: &Terms) -> Result<Read
     if seen == Events::default() {
         return Err(Unmeasured::Absent);
     }
-    let expected = now.since(span.from.max(recorded_since)).0 / resolution.0.max(1);
+    let expected = resolution.points(now.since(span.from.max(recorded_since)));
     let coverage = match expected {
         0 => Share::ALL,
         _ => Share::down(i128::from(seen.get().min(expected)), i128::from(expected)),
@@ -127,27 +125,39 @@ pub fn measure(slo: &Slo, sample: Option<&Sample>, terms: &Terms) -> Result<Read
     if coverage < LEAST_COVERAGE {
         return Err(Unmeasured::CoverageLow { coverage });
     }
-    let all = events(total)?;
-    let bad = clamp(bad, all)?;
-    let budget = budget(slo, bad, all, span.length, resolution);
-    budget.map(|budget| Reading { budget, coverage })
+    let slice = Slice::read(bad, total)?;
+    budget(slo, slice, span.length, resolution).map(|budget| Reading { budget, coverage })
 }
 
-/// How old the newest point may be: two intervals, and a little.
-#[must_use]
-pub fn oldest(resolution: Seconds) -> Seconds {
-    Seconds(resolution.0.saturating_mul(2).saturating_add(GRACE.0))
-}
-
-fn budget(slo: &Slo, bad: Events, all: Events, length: Seconds, resolution: Seconds) -> Result<Budget, Unmeasured> {
-    let of = |objective: Objective, total: Events| {
-        let wrong = || Unmeasured::Inconsistent { bad: bad.to_string(), total: total.to_string() };
-        Budget::try_new(objective, bad, total).ok_or_else(wrong)
-    };
-    match slo.budgeting {
-        Budgeting::Occurrences => of(slo.objective, all),
+fn budget(slo: &Slo, slice: Slice, length: Seconds, resolution: Resolution) -> Result<Budget, Unmeasured> {
+    let Slice { bad, total } = slice;
+    let total = match slo.budgeting {
+        Budgeting::Occurrences => total,
         // How many slices a window has is known before they happen.
-        Budgeting::TimeSlices(_) => of(slo.objective, Events(length.0 / resolution.0.max(1)).max(all)),
+        Budgeting::TimeSlices(_) => Events(resolution.points(length)).max(total),
+    };
+    let wrong = || Unmeasured::Inconsistent { bad: bad.to_string(), total: total.to_string() };
+    Budget::try_new(slo.objective, bad, total).ok_or_else(wrong)
+}
+
+impl Slice {
+    /// Sums of Prometheus as whole events. Counters that disagree by little are taken for agreeing: in an outage every event is
+    /// bad, and one too many must not turn what is known into what nobody knows.
+    ///
+    /// # Errors
+    /// [`Unmeasured::NotANumber`] for what is no number of events, [`Unmeasured::Inconsistent`] when more were bad than happened, or
+    /// fewer than none.
+    pub fn read(bad: f64, total: f64) -> Result<Self, Unmeasured> {
+        let total = events(total)?;
+        let slack = (total.get() / DISAGREEMENT).max(1) as f64;
+        let most = total.get() as f64;
+        if !bad.is_finite() {
+            return Err(Unmeasured::NotANumber(bad.to_string()));
+        }
+        if bad < -slack || bad > most + slack {
+            return Err(Unmeasured::Inconsistent { bad: bad.to_string(), total: total.to_string() });
+        }
+        Ok(Self { bad: events(bad.clamp(0.0, most))?, total })
     }
 }
 
@@ -159,20 +169,6 @@ fn events(sum: f64) -> Result<Events, Unmeasured> {
         return Err(Unmeasured::NotANumber(sum.to_string()));
     }
     Ok(Events(rounded as u64))
-}
-
-/// The bad of all events. Counters that disagree by little are taken for agreeing: in an outage every event is bad, and one too
-/// many must not turn what is known into what nobody knows.
-fn clamp(bad: f64, all: Events) -> Result<Events, Unmeasured> {
-    let slack = (all.get() / DISAGREEMENT).max(1) as f64;
-    let most = all.get() as f64;
-    if bad.is_nan() || bad.is_infinite() {
-        return Err(Unmeasured::NotANumber(bad.to_string()));
-    }
-    if bad < -slack || bad > most + slack {
-        return Err(Unmeasured::Inconsistent { bad: bad.to_string(), total: all.to_string() });
-    }
-    events(bad.clamp(0.0, most))
 }
 
 #[cfg(test)]
@@ -187,7 +183,7 @@ mod tests {
     fn terms() -> Terms {
         let now = UnixSeconds::new(NOW);
         let span = Span { from: UnixSeconds::new(NOW - WINDOW), length: Seconds(WINDOW.cast_unsigned()), turns: None };
-        Terms { span, recorded_since: UnixSeconds::new(0), resolution: Seconds(300), now }
+        Terms { span, recorded_since: UnixSeconds::new(0), resolution: Resolution::DEFAULT, now }
     }
 
     fn sample() -> Sample {
@@ -270,9 +266,9 @@ mod tests {
         #[test]
         fn whatever_prometheus_answers_is_no_budget_above_all_and_no_panic(
             bad in any::<f64>(), total in any::<f64>(), points in any::<f64>(), newest in any::<i64>(), now in any::<i64>(),
-            since in any::<i64>(), resolution in any::<u64>(),
+            since in any::<i64>(), resolution in 1_u64..=600,
         ) {
-            let terms = Terms { now: UnixSeconds::new(now), recorded_since: UnixSeconds::new(since), resolution: Seconds(resolution), ..terms() };
+            let terms = Terms { now: UnixSeconds::new(now), recorded_since: UnixSeconds::new(since), resolution: Resolution::try_new(Seconds(resolution)).expect("a resolution"), ..terms() };
             let sample = Sample { bad, total, points, newest: UnixSeconds::new(newest) };
             if let Ok(Reading { budget, coverage }) = measure(&slo(|_| ()), Some(&sample), &terms) {
                 prop_assert!(budget.remaining() <= Share::ALL);

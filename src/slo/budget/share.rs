@@ -24,6 +24,12 @@ impl Share {
         Self(millionths)
     }
 
+    /// A decimal as a share; `None` when it has more than six places or is too large.
+    #[must_use]
+    pub fn exactly(decimal: Decimal) -> Option<Self> {
+        i64::try_from(decimal.in_parts(PLACES)?).ok().map(Self)
+    }
+
     /// `part / whole`, rounded down, so that never more is shown than there is; nothing when there is no whole.
     pub(super) fn down(part: i128, whole: i128) -> Self {
         match whole {
