@@ -34,6 +34,8 @@ mod replay;
 mod showing;
 #[path = "cli/signing.rs"]
 mod signing;
+#[path = "cli/slo.rs"]
+mod slo;
 #[path = "cli/suites.rs"]
 mod suites;
 #[path = "cli/words.rs"]

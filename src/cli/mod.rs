@@ -24,6 +24,7 @@ mod replay;
 mod show;
 mod sign;
 mod simulate;
+mod slo;
 mod source;
 mod status;
 #[cfg(feature = "client")]
@@ -86,6 +87,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Judge a document with the ledger of the cluster or of a dump, and record nothing.
     Simulate(simulate::Arguments),
+    /// Check objectives, print their rules and budgets, take over those of others.
+    Slo(slo::Arguments),
     /// Judge the cases of suites and compare with what they expect.
     Test(test::Arguments),
     /// Say what a reason means.
@@ -146,6 +149,7 @@ fn dispatch(command: Command) -> Result<Answer, Failure> {
         Command::Withdraw(arguments) => sign::run(&arguments, Verb::Withdraw),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Slo(arguments) => slo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),

@@ -4,6 +4,7 @@
 
 mod alerts;
 pub mod budget;
+mod counted;
 mod decimal;
 mod error;
 mod gate;
@@ -17,6 +18,7 @@ mod selector;
 mod window;
 
 pub use alerts::{AlertPair, AlertPolicy, Alerts, Severity};
+pub use counted::{Counted, counted};
 pub use decimal::{Decimal, NotDecimal};
 pub use error::{Problem, SloError};
 pub use gate::{Bound, Gate, OnUnknown, Workload};

@@ -25,7 +25,7 @@ pub use cosignature::{Cosignature, Cosigner, Quorum, QuorumError, WitnessKey};
 pub use key::{KeyError, KeyId, KeyType, PublicKey};
 pub use note::{NoteError, NoteSigner, NoteVerifier, open_note};
 pub use note_p256::Unsigned;
-pub use parse::{ParseError, parse_json_strict, parse_yaml_strict, to_yaml};
+pub use parse::{ParseError, parse_json_strict, parse_yaml_of_others, parse_yaml_strict, to_yaml};
 pub use signature::{SignatureError, SignatureFormat, verify};
 pub use signed::{Claim, ClaimError, ClaimErrorKind, Keyring, Verified, VerifiedSignature, verify_all};
 pub use signer::{SignerError, SigningKey, assemble_agent_signature, ssh_signed_data};

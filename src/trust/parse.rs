@@ -80,9 +80,21 @@ pub fn parse_json_strict(bytes: &[u8]) -> Result<Value, ParseError> {
 /// # Errors
 /// Every variant of [`ParseError`].
 pub fn parse_yaml_strict(text: &str) -> Result<Vec<Value>, ParseError> {
+    read_yaml(text, Floats::Refused)
+}
+
+/// The same for documents of others, which nobody signed: a number with a fraction becomes its shortest decimal text.
+///
+/// # Errors
+/// Every variant of [`ParseError`]; [`ParseError::Float`] for what is no finite number.
+pub fn parse_yaml_of_others(text: &str) -> Result<Vec<Value>, ParseError> {
+    read_yaml(text, Floats::AsText)
+}
+
+fn read_yaml(text: &str, floats: Floats) -> Result<Vec<Value>, ParseError> {
     let mut documents = Vec::new();
     for reader in serde_yaml::Deserializer::from_str(text) {
-        let walk = Walk::default();
+        let walk = Walk { floats, ..Walk::default() };
         let value = Strict(&walk)
             .deserialize(reader)
             .map_err(|e| walk.error(&e.to_string(), e.location().map(|at| (at.line(), at.column()))))?;
@@ -103,9 +115,18 @@ pub fn to_yaml(value: &Value) -> String {
 /// Where the walk stands, and what it found first: serde's errors are texts, and we never read meaning from text.
 #[derive(Default)]
 struct Walk {
+    floats: Floats,
     path: RefCell<Path>,
     values: RefCell<usize>,
     found: RefCell<Option<Wrong>>,
+}
+
+/// What becomes of numbers with a fraction.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Floats {
+    #[default]
+    Refused,
+    AsText,
 }
 
 enum Wrong {
@@ -182,8 +203,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(Value::Number(v.into()))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Value, E> {
-        Err(self.0.fail(Wrong::Float(self.0.path())))
+    fn visit_f64<E: serde::de::Error>(self, v: f64) -> Result<Value, E> {
+        match self.0.floats {
+            Floats::AsText if v.is_finite() => Ok(Value::String(v.to_string())),
+            Floats::AsText | Floats::Refused => Err(self.0.fail(Wrong::Float(self.0.path()))),
+        }
     }
 
     fn visit_str<E>(self, v: &str) -> Result<Value, E> {
@@ -288,6 +312,14 @@ mod tests {
         let error = parse_yaml_strict("a: 1\nspec:\n  x: 1\n  x: 2\n").expect_err("refused");
         assert!(matches!(error, ParseError::DuplicateKey { ref path, .. } if path == "spec.x"), "{error}");
         assert!(error.to_string().contains("(line "), "{error}");
+    }
+
+    #[test]
+    fn a_fraction_of_others_is_its_shortest_text() {
+        let read = |text: &str| parse_yaml_of_others(text).map(|mut d| d.pop().unwrap_or_default());
+        assert_eq!(read("a: [99.9, 0.999, 1e-7, 3]"), Ok(json!({"a": ["99.9", "0.999", "0.0000001", 3]})));
+        assert!(read("a: .nan").is_err() && read("a: .inf").is_err());
+        assert!(read("a: 1\na: 2").is_err_and(|e| e.to_string().contains("stands twice")));
     }
 
     #[test]
