@@ -15,6 +15,7 @@ use crate::units::{Millis, UnixMillis};
 use super::answer::{self, Envelope};
 use super::error::{PrometheusError, chain};
 use super::files::{Contents, Credentials};
+use super::matrix::{self, Points};
 use super::place::{PrometheusUrl, Transport, UrlError};
 use super::vector::{self, Vector};
 
@@ -94,8 +95,20 @@ impl Prometheus {
     /// # Errors
     /// Every variant of [`PrometheusError`] but [`PrometheusError::Skew`].
     pub async fn query(&self, expression: &str, at: UnixMillis) -> Result<Vector, PrometheusError> {
-        let envelope = self.post("/api/v1/query", &[("query", expression), ("time", &answer::seconds(at))]).await?;
-        vector::read(&envelope, at)
+        vector::read(&self.evaluate(expression, at).await?, at)
+    }
+
+    /// The points of a range that ends at one moment: `expression` is a selector with a range. They come with the times that they
+    /// were recorded at.
+    ///
+    /// # Errors
+    /// Those of [`Prometheus::query`].
+    pub async fn points(&self, expression: &str, at: UnixMillis) -> Result<Vec<Points>, PrometheusError> {
+        matrix::read(&self.evaluate(expression, at).await?, at)
+    }
+
+    async fn evaluate(&self, expression: &str, at: UnixMillis) -> Result<Envelope, PrometheusError> {
+        self.post("/api/v1/query", &[("query", expression), ("time", &answer::seconds(at))]).await
     }
 
     /// Asks by POST; questions may be longer than an address.

@@ -9,6 +9,7 @@ mod error;
 mod files;
 #[cfg(test)]
 mod lies;
+mod matrix;
 mod place;
 mod rules;
 mod server;
@@ -17,6 +18,7 @@ mod vector;
 pub use client::{Limits, Prometheus};
 pub use error::{PrometheusError, SeriesError};
 pub use files::{Credentials, FileError};
+pub use matrix::Points;
 pub use place::{PrometheusUrl, Transport, UrlError};
 pub use rules::{Health, LiveGroup, LiveRule, RuleKind};
 pub use server::{Retention, Server};

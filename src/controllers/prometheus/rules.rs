@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::units::UnixMillis;
+use crate::units::{Millis, UnixMillis};
 
 use super::client::Prometheus;
 use super::error::{PrometheusError, quoted};
@@ -20,6 +20,8 @@ const MOST_PAGES: usize = 1000;
 pub struct LiveGroup {
     /// Its name.
     pub name: String,
+    /// How often it is evaluated.
+    pub interval: Millis,
     /// When all of it was last evaluated, by the clock of Prometheus; nothing before the first time.
     pub last_evaluation: Option<UnixMillis>,
     /// Its rules that were asked for, in order.
@@ -76,6 +78,8 @@ struct Page {
 #[serde(rename_all = "camelCase")]
 struct Group {
     name: String,
+    /// In seconds.
+    interval: f64,
     last_evaluation: String,
     rules: Vec<Rule>,
 }
@@ -134,7 +138,7 @@ impl Prometheus {
 
 impl Group {
     fn understood(self) -> Result<LiveGroup, PrometheusError> {
-        let Self { name, last_evaluation, rules } = self;
+        let Self { name, interval, last_evaluation, rules } = self;
         let last_evaluation = moment(&last_evaluation)?;
         let rules = rules.into_iter().map(|rule| {
             let Rule { kind, name, query, labels, annotations, health, last_error } = rule;
@@ -145,7 +149,9 @@ impl Group {
             };
             LiveRule { kind, name, query, labels, annotations, health }
         });
-        Ok(LiveGroup { name, last_evaluation, rules: rules.collect() })
+        // Whatever is no length of time becomes 0, which no group has.
+        let interval = Millis((interval * 1000.0).round() as u64);
+        Ok(LiveGroup { name, interval, last_evaluation, rules: rules.collect() })
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Vector {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Form<'a> {
+pub(super) struct Form<'a> {
     result_type: String,
     #[serde(borrow)]
     result: &'a RawValue,
@@ -41,7 +41,7 @@ struct Form<'a> {
 
 /// A moment and a value.
 #[derive(Deserialize)]
-struct Sample<'a>(#[serde(borrow)] &'a RawValue, String);
+pub(super) struct Sample<'a>(#[serde(borrow)] pub(super) &'a RawValue, pub(super) String);
 
 #[derive(Deserialize)]
 struct Element<'a> {
@@ -120,7 +120,8 @@ pub(super) fn clock(envelope: &Envelope) -> Result<UnixMillis, PrometheusError> 
     moment(at.get()).ok_or_else(|| PrometheusError::Form(format!("`{}` is no time", quoted(at.get()))))
 }
 
-fn result<'a, T: Deserialize<'a>>(form: &Form<'a>, expected: &'static str) -> Result<T, PrometheusError> {
+/// The result of an answer, if it is of the type that the question's answers have.
+pub(super) fn result<'a, T: Deserialize<'a>>(form: &Form<'a>, expected: &'static str) -> Result<T, PrometheusError> {
     let Form { result_type, result } = form;
     if result_type != expected {
         return Err(PrometheusError::Type { expected, found: quoted(result_type) });
