@@ -209,6 +209,38 @@ fn the_controller_alone_prunes_where_it_is_told_to() {
 }
 
 #[test]
+fn the_controller_alone_asks_prometheus() {
+    let url = "controller.prometheus.url=https://p.example:9091/x,controller.prometheus.ports={9091}";
+    let files = "controller.prometheus.ca.configMap=own,controller.prometheus.clientSecret=us";
+    let objects = rendered(&["--set", &format!("{url},{files},controller.prometheus.token.audience=prom")]);
+    for deployment in objects.iter().filter(|o| o["kind"] == "Deployment") {
+        let pod = &deployment["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let is_controller = container["args"][0] == "controller";
+        let variables = container["env"].as_array().expect("variables");
+        let check = |name: &str, expected: &str| {
+            let found = variables.iter().find(|v| v["name"] == name).and_then(|v| v["value"].as_str());
+            assert_eq!(found, is_controller.then_some(expected), "{name}");
+        };
+        check("MIAX_PROMETHEUS_URL", "https://p.example:9091/x");
+        check("MIAX_PROMETHEUS_CA", "/etc/miax/prometheus/ca.crt");
+        check("MIAX_PROMETHEUS_CERT", "/etc/miax/prometheus/tls.crt");
+        check("MIAX_PROMETHEUS_KEY", "/etc/miax/prometheus/tls.key");
+        check("MIAX_PROMETHEUS_TOKEN_FILE", "/etc/miax/prometheus/token");
+        assert_eq!(container["volumeMounts"][0]["mountPath"] == "/etc/miax/prometheus", is_controller);
+        let sources = pod.pointer("/volumes/0/projected/sources").and_then(Value::as_array).map(Vec::len);
+        assert_eq!(sources, is_controller.then_some(3));
+    }
+    let policy = objects.iter().find(|o| o["kind"] == "NetworkPolicy").expect("a NetworkPolicy").to_string();
+    assert!(policy.contains("9091"), "{policy}");
+    let secret = format!("{url},controller.prometheus.token.secret=t,controller.prometheus.allowHttp=true");
+    let all = rendered(&["--set", &secret]).into_iter().map(|o| o.to_string()).collect::<String>();
+    assert!(all.contains("MIAX_PROMETHEUS_ALLOW_HTTP") && all.contains(r#"{"key":"token","path":"token"}"#), "{all}");
+    let plain = rendered(&[]).into_iter().any(|o| o.to_string().contains("MIAX_PROMETHEUS"));
+    assert!(!plain, "nobody is asked by default");
+}
+
+#[test]
 fn wrong_values_are_refused() {
     let check = |more: &[&str], part: &str| {
         let fixed = ["template", "miax", "charts/miax", "--namespace", "miax-system"];
@@ -242,5 +274,9 @@ fn wrong_values_are_refused() {
     check(&["--set", "witnesses.url=x"], "url");
     check(&["--set", "witnesses.mode=require"], "nothing could ever be allowed");
     check(&["--set", &format!("witnesses.members={{{MEMBER}}},witnesses.quorum=2")], "larger than the number");
+    check(&["--set", "controller.prometheus.url=https://me:secret@p.example"], "url");
+    check(&["--set", "controller.prometheus.token.secret=t"], "says nothing without");
+    let both = "controller.prometheus.token.audience=a,controller.prometheus.token.secret=t";
+    check(&["--set", &format!("controller.prometheus.url=https://p.example,{both}")], "not both");
     check(&["--namespace", "elsewhere"], "install into the namespace miax-system");
 }

@@ -19,6 +19,14 @@
 {{- fail "controller.prune needs witnesses that are asked: witnesses.members, and witnesses.mode other than off" -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.controller.prometheus -}}
+{{- if and (not .url) (or .allowHttp .ca.configMap .clientSecret .token.audience .token.secret .ports) -}}
+{{- fail "controller.prometheus says nothing without controller.prometheus.url" -}}
+{{- end -}}
+{{- if and .token.audience .token.secret -}}
+{{- fail "controller.prometheus.token takes an audience or a secret, not both" -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.witnesses -}}
 {{- if and (eq .mode "require") (not .members) -}}
 {{- fail "witnesses.mode is require, but witnesses.members is empty: nothing could ever be allowed" -}}
@@ -67,6 +75,13 @@ seat-{{ lower . }}
 {{- define "miax.archiveVolumes" -}}
 {{- if eq .role "controller" -}}
 {{- range .root.Values.controller.archives }}{{ if .claim }}{{ .name }} {{ end }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether the role asks Prometheus with something that stands in a file. */}}
+{{- define "miax.prometheusFiles" -}}
+{{- with .root.Values.controller.prometheus -}}
+{{- if eq $.role "controller" -}}{{ .ca.configMap }}{{ .clientSecret }}{{ .token.audience }}{{ .token.secret }}{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -124,6 +139,24 @@ containers:
       {{- if and (eq .role "controller") .root.Values.gate.kinds }}
       - {name: MIAX_GATE_KINDS, value: {{ join "," .root.Values.gate.kinds | quote }}}
       {{- end }}
+      {{- with .root.Values.controller.prometheus }}
+      {{- if and (eq $.role "controller") .url }}
+      - {name: MIAX_PROMETHEUS_URL, value: {{ .url | quote }}}
+      {{- if .allowHttp }}
+      - {name: MIAX_PROMETHEUS_ALLOW_HTTP, value: "true"}
+      {{- end }}
+      {{- if .ca.configMap }}
+      - {name: MIAX_PROMETHEUS_CA, value: /etc/miax/prometheus/ca.crt}
+      {{- end }}
+      {{- if .clientSecret }}
+      - {name: MIAX_PROMETHEUS_CERT, value: /etc/miax/prometheus/tls.crt}
+      - {name: MIAX_PROMETHEUS_KEY, value: /etc/miax/prometheus/tls.key}
+      {{- end }}
+      {{- if or .token.audience .token.secret }}
+      - {name: MIAX_PROMETHEUS_TOKEN_FILE, value: /etc/miax/prometheus/token}
+      {{- end }}
+      {{- end }}
+      {{- end }}
       {{- with .root.Values.witnesses }}
       {{- if .members }}
       - {name: MIAX_WITNESSES, value: {{ join "," .members | quote }}}
@@ -157,13 +190,16 @@ containers:
       allowPrivilegeEscalation: false
       readOnlyRootFilesystem: true
       capabilities: {drop: [ALL]}
-    {{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) (include "miax.archiveVolumes" .) }}
+    {{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) (include "miax.archiveVolumes" .) (include "miax.prometheusFiles" .) }}
     volumeMounts:
       {{- if include "miax.clientCa" . }}
       - {name: client-ca, mountPath: /etc/miax/client-ca, readOnly: true}
       {{- end }}
       {{- if include "miax.witnessCa" . }}
       - {name: witness-ca, mountPath: /etc/miax/witness-ca, readOnly: true}
+      {{- end }}
+      {{- if include "miax.prometheusFiles" . }}
+      - {name: prometheus, mountPath: /etc/miax/prometheus, readOnly: true}
       {{- end }}
       {{- if include "miax.salts" . }}
       - {name: salts, mountPath: /var/lib/miax/salts}
@@ -176,7 +212,7 @@ containers:
       {{- end }}
       {{- end }}
     {{- end }}
-{{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) (include "miax.archiveVolumes" .) }}
+{{- if or (include "miax.clientCa" .) (include "miax.witnessCa" .) (include "miax.salts" .) (include "miax.archiveVolumes" .) (include "miax.prometheusFiles" .) }}
 volumes:
   {{- if include "miax.clientCa" . }}
   {{- with .root.Values.webhook.clientCa.configMap }}
@@ -188,6 +224,29 @@ volumes:
   {{- end }}
   {{- if include "miax.witnessCa" . }}
   - {name: witness-ca, configMap: {name: {{ include "miax.witnessCa" . | quote }}}}
+  {{- end }}
+  {{- if include "miax.prometheusFiles" . }}
+  {{- with .root.Values.controller.prometheus }}
+  - name: prometheus
+    projected:
+      sources:
+        {{- with .ca }}
+        {{- if .configMap }}
+        - configMap: {name: {{ .configMap | quote }}, items: [{key: {{ .key | quote }}, path: ca.crt}]}
+        {{- end }}
+        {{- end }}
+        {{- with .clientSecret }}
+        - secret: {name: {{ . | quote }}, items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}
+        {{- end }}
+        {{- with .token }}
+        {{- if .audience }}
+        - serviceAccountToken: {audience: {{ .audience | quote }}, path: token}
+        {{- end }}
+        {{- if .secret }}
+        - secret: {name: {{ .secret | quote }}, items: [{key: {{ .key | quote }}, path: token}]}
+        {{- end }}
+        {{- end }}
+  {{- end }}
   {{- end }}
   {{- with include "miax.salts" . }}
   - {name: salts, persistentVolumeClaim: {claimName: {{ . | quote }}}}
