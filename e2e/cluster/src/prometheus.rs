@@ -41,6 +41,8 @@ pub struct PrometheusBuilder {
     interval: Duration,
     arguments: Vec<String>,
     door: Door,
+    /// Whether histograms with buckets are kept as native ones too.
+    native: bool,
 }
 
 /// A running Prometheus with a directory of its own. It ends when this is dropped, or when this process is gone.
@@ -83,6 +85,13 @@ impl PrometheusBuilder {
         self
     }
 
+    /// Keeps each histogram with buckets also as a native one, with the same bounds, under its name.
+    #[must_use]
+    pub fn native_histograms(mut self) -> Self {
+        self.native = true;
+        self
+    }
+
     /// Answers with TLS, and nobody but who proves a certificate of its authority: `client.crt` and `client.key` in its directory
     /// are one, `ca.crt` is the authority.
     #[must_use]
@@ -104,7 +113,7 @@ impl PrometheusBuilder {
     /// Those of [`binary`]; [`ClusterError::Promtool`] when the history is not one; [`ClusterError::NotReady`] with the end of its
     /// log, for example when a rule is wrong; [`ClusterError::Io`].
     pub fn start(self) -> Result<Prometheus, ClusterError> {
-        let Self { targets, rules, history, interval, arguments: more, door } = self;
+        let Self { targets, rules, history, interval, arguments: more, door, native } = self;
         let program = binary(Tool::Prometheus)?;
         let directory = tempfile::Builder::new().prefix("miax-prometheus-").tempdir();
         let directory = directory.map_err(ClusterError::io("no temporary directory"))?.keep();
@@ -113,7 +122,7 @@ impl PrometheusBuilder {
         for (name, text) in rules {
             write(&rule_file(&directory, &name), &text)?;
         }
-        write(&directory.join("prometheus.json"), &configuration(&targets, interval))?;
+        write(&directory.join("prometheus.json"), &configuration(&targets, interval, native))?;
         if let Some(history) = history {
             let (file, data) = (directory.join("history"), directory.join("data"));
             write(&file, &history)?;
@@ -149,6 +158,7 @@ impl Prometheus {
             interval: Duration::from_millis(250),
             arguments: Vec::new(),
             door: Door::Open,
+            native: false,
         }
     }
 
@@ -267,12 +277,17 @@ fn rule_file(directory: &Path, name: &str) -> PathBuf {
 }
 
 /// Its configuration. JSON is YAML.
-fn configuration(targets: &[String], interval: Duration) -> String {
+fn configuration(targets: &[String], interval: Duration, native: bool) -> String {
     let interval = format!("{}ms", interval.as_millis());
     json!({
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
         "rule_files": ["rules/*.yaml"],
-        "scrape_configs": [{"job_name": "test", "static_configs": [{"targets": targets}]}],
+        "scrape_configs": [{
+            "job_name": "test",
+            "static_configs": [{"targets": targets}],
+            "convert_classic_histograms_to_nhcb": native,
+            "always_scrape_classic_histograms": true,
+        }],
     })
     .to_string()
 }
