@@ -20,7 +20,7 @@ mod prune;
 mod published;
 mod queue;
 mod signing;
-mod slo;
+pub mod slo;
 mod status;
 mod sweep;
 mod watchdog;

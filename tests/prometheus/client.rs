@@ -11,17 +11,13 @@ use miax_cluster::{Exporter, Prometheus as Real, eventually};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::support::client;
+use crate::support::{client, runtime};
 
 /// A group of one recording rule that carries our label.
 fn group(name: &str, expression: &str) -> Value {
     let rule =
         json!({"record": format!("t:{name}"), "expr": expression, "labels": {"miax_slo": format!("shop/{name}")}});
     json!({"name": format!("miax/shop/{name}"), "rules": [rule]})
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 /// What an expression gives now, by the label `miax_slo`.

@@ -1,6 +1,8 @@
-//! The client against a real Prometheus: what it asks is understood, and what is answered is read right.
+//! The client, and what is asked about objectives, against a real Prometheus.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod client;
+mod fleet;
+mod slo;
 mod support;

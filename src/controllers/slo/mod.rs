@@ -1,5 +1,7 @@
 //! Objectives: a stored version is judged again and holds from then on; its status says what was measured.
 
+mod loaded;
+mod round;
 mod table;
 
 use std::time::Duration;
@@ -22,6 +24,8 @@ use crate::units::{Digest, UnixSeconds};
 use super::status::{Seen, write};
 use super::{Context, Error, resource};
 
+pub use loaded::{Known, RulesState, loaded};
+pub use round::{Recorded, Round, Wanted, measure};
 pub use table::{Measurement, Measurements};
 
 /// How often an objective is looked at again: time alone makes one expire.
