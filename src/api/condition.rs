@@ -23,6 +23,10 @@ pub enum ConditionType {
     Answered,
     /// Manifest: it is the document in force.
     Active,
+    /// SLO: enough of its window is known to tell how much budget is left.
+    DataAvailable,
+    /// SLO: Prometheus runs exactly its rules.
+    RulesLoaded,
     /// Summary: nothing is left to do for this object.
     Ready,
     /// Only there while it is true: it is not ready yet, and may still become so. The word of kstatus.
@@ -43,6 +47,8 @@ impl ConditionType {
             Self::Succeeded => "Succeeded",
             Self::Answered => "Answered",
             Self::Active => "Active",
+            Self::DataAvailable => "DataAvailable",
+            Self::RulesLoaded => "RulesLoaded",
             Self::Ready => "Ready",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",

@@ -49,6 +49,8 @@ pub const CA_SECRET: &str = "miax-webhook-ca";
 pub const LOG_KEY_SECRET: &str = "miax-ledger-key";
 /// ConfigMap with the newest checkpoint and the log's public key.
 pub const CHECKPOINT_CONFIG_MAP: &str = "miax-checkpoint";
+/// ConfigMaps with the rules of objectives begin with this.
+pub const SLO_RULES_CONFIG_MAP: &str = "miax-slo-rules";
 /// Lease of the controllers' leader.
 pub const CONTROLLER_LEASE: &str = "miax-controller";
 /// Lease of the webhook that appends for all replicas.

@@ -94,6 +94,10 @@ reasons! {
     PlanUsed: Allowed,
     /// Something is left of the error budget.
     BudgetMet: Allowed,
+    /// Enough of the window is known to tell how much budget is left.
+    DataAvailable: Allowed,
+    /// Prometheus runs exactly the rules of this version, and did so of late.
+    RulesLoaded: Allowed,
     /// Every rule that matches decides, and what was decided is enforced.
     Enforced: Allowed,
 
@@ -196,6 +200,10 @@ reasons! {
     /// Nobody can tell how much of the error budget is left: no data, too little of it, too old, or a Prometheus that does not run the
     /// rules. It counts as spent unless the objective says otherwise.
     BudgetUnknown: Refused,
+    /// What Prometheus recorded is missing, too little, too old, or no count of events; the message says which.
+    DataMissing: Refused,
+    /// Prometheus does not run exactly the rules of this version, or they fail; without them nothing is observed.
+    RulesNotLoaded: Refused,
     /// No such objective holds, or another version of it does.
     ObjectiveUnknown: Refused,
     /// A rule that matches is in the mode Warn or Observe: it only tells what it would refuse.
@@ -262,6 +270,8 @@ reasons! {
     FactsStale: Unable,
     /// The clock of this replica is behind the newest entry of the ledger; what has expired must not come back to life.
     ClockBehind: Unable,
+    /// Prometheus does not answer, or not in a way that can be believed.
+    PrometheusUnavailable: Unable,
     /// More requests are waiting than can be answered in time.
     Overloaded: Unable,
     /// A rule could not be evaluated; a rule that fails refuses.

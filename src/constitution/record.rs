@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::api::reason::Reason;
-use crate::slo::Life;
+use crate::slo::{Life, Resolution};
 use crate::trust::{canonical_json, sha256};
 use crate::units::{Seconds, UnixSeconds};
 
@@ -215,6 +215,7 @@ pub(super) fn set_objective(object: &Value, state: &State, facts: &Facts) -> Out
         digest: document.digest,
         summary,
         expires_at: document.expires_at,
+        counts: slo.indicator.id(slo.budgeting, Resolution::DEFAULT).to_string(),
         window: slo.window.longest(),
         gate: slo.gate.as_ref().map(GateTerms::of),
         retired: slo.life == Life::Retired,

@@ -55,7 +55,7 @@ pub use isolation::end_isolations;
 pub use log_keys::{LogKeyKeeper, keep_log_keys};
 pub use prune::{Pruner, prune};
 pub use queue::Queue;
-pub use slo::{Measurement, Measurements};
+pub use slo::{Measurements, Measurer, RulesPlace, keep_measuring};
 pub use sweep::sweep;
 pub use watchdog::watchdog;
 pub use witness::{AddressError, Endpoint, EndpointError, Heard, Vouching, WitnessAddress, follow_anchor, hear};

@@ -125,6 +125,14 @@ pub struct Measuring {
     /// A file with a bearer token.
     #[arg(long, env = "MIAX_PROMETHEUS_TOKEN_FILE", value_name = "FILE", requires = "prometheus_url")]
     pub prometheus_token_file: Option<PathBuf>,
+    /// How often events are counted and budgets are measured, from 1s to 10m; at least twice as long as between two scrapes. What was
+    /// recorded at another resolution counts no more.
+    #[arg(long, env = "MIAX_SLO_RESOLUTION", default_value = "5m", requires = "prometheus_url")]
+    pub slo_resolution: Seconds,
+    /// Directory for the rules of objectives, which Prometheus reads: without it they become PrometheusRule objects where that kind
+    /// exists, else ConfigMaps in miax-system.
+    #[arg(long, env = "MIAX_SLO_RULES", value_name = "DIRECTORY", requires = "prometheus_url")]
+    pub slo_rules: Option<PathBuf>,
 }
 
 /// Options of the controllers.

@@ -46,7 +46,7 @@ pub enum Error {
     Metrics(#[from] crate::telemetry::MetricsError),
     /// The flags about Prometheus.
     #[error(transparent)]
-    Prometheus(#[from] crate::controllers::prometheus::UrlError),
+    Measuring(#[from] super::measuring::MeasuringError),
     /// What pruning needs is not there.
     #[error("--prune needs two archives and witnesses that are asked: give --archive twice, and --witness")]
     Prune,

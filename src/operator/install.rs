@@ -13,6 +13,7 @@ use crate::api::names::{
 };
 use crate::api::{GROUP, GatedKind, GovernedKind, VERSION};
 use crate::constitution::{WorkloadAction, WorkloadKind};
+use crate::controllers::slo::{MOST_PIECES, PROMETHEUS_RULES, config_map_name};
 
 use super::guards::{Pruning, guards};
 
@@ -112,6 +113,8 @@ fn rights(seats: &[String]) -> Vec<Value> {
     let status: Vec<String> = kinds.iter().map(|k| format!("{k}/status")).collect();
     let status: Vec<&str> = status.iter().map(String::as_str).collect();
     let workloads = WorkloadKind::ALL.map(WorkloadKind::plural);
+    let rule_maps: Vec<String> = (0..MOST_PIECES).map(config_map_name).collect();
+    let rule_maps: Vec<&str> = rule_maps.iter().map(String::as_str).collect();
     [
         // No update and no delete: the API server itself keeps the ledger append-only for us.
         grant(
@@ -151,6 +154,15 @@ fn rights(seats: &[String]) -> Vec<Value> {
                 rule(GROUP, &kinds, &[], &["get", "list", "watch"]),
                 rule(GROUP, &status, &[], &["patch"]),
                 rule("events.k8s.io", &["events"], &[], &["create", "patch"]),
+                // What runs well is what may be gone back to.
+                rule("apps", &workloads, &[], &["list", "watch"]),
+                rule(PROMETHEUS_RULES.0, &[PROMETHEUS_RULES.1], &[], &["list", "create", "patch", "delete"]),
+                rule(
+                    "apiextensions.k8s.io",
+                    &["customresourcedefinitions"],
+                    &[&format!("{}.{}", PROMETHEUS_RULES.1, PROMETHEUS_RULES.0)],
+                    &["get"],
+                ),
                 rule(
                     "admissionregistration.k8s.io",
                     &["validatingwebhookconfigurations"],
@@ -174,6 +186,7 @@ fn rights(seats: &[String]) -> Vec<Value> {
                 rule("", &["secrets", "configmaps"], &[], &["create"]),
                 rule("", &["secrets"], &[CA_SECRET, LOG_KEY_SECRET], &["get", "update"]),
                 rule("", &["configmaps"], &[CHECKPOINT_CONFIG_MAP], &["get", "update"]),
+                rule("", &["configmaps"], &rule_maps, &["patch", "delete"]),
                 rule("coordination.k8s.io", &["leases"], &[], &["create"]),
                 rule("coordination.k8s.io", &["leases"], &[CONTROLLER_LEASE], &["get", "update"]),
                 rule("coordination.k8s.io", &["leases"], &[SEQUENCER_LEASE], &["get"]),

@@ -1,12 +1,35 @@
 //! The Prometheus that the flags name.
 
+use std::sync::Arc;
+
 use crate::controllers::prometheus::{Credentials, Limits, Prometheus, Retention, Server, Transport, UrlError};
+use crate::controllers::{Context, Measurer, RulesPlace, keep_measuring};
+use crate::slo::{Resolution, ResolutionError};
 use crate::store::Clock;
 
 use super::args::Measuring;
 
-/// The Prometheus; `None` when no flag names one.
-pub(super) fn open(options: Measuring, clock: Clock) -> Result<Option<Prometheus>, UrlError> {
+/// What objectives are measured with.
+#[derive(Debug)]
+pub(super) struct Means {
+    prometheus: Prometheus,
+    resolution: Resolution,
+    place: RulesPlace,
+}
+
+/// Why the flags name nothing that can be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasuringError {
+    /// The resolution is out of its range.
+    #[error("--slo-resolution: {0}")]
+    Resolution(#[from] ResolutionError),
+    /// The address is none, or not one that may be asked so.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+}
+
+/// What objectives are measured with; `None` when no flag names a Prometheus.
+pub(super) fn open(options: Measuring, clock: Clock) -> Result<Option<Means>, MeasuringError> {
     let Measuring {
         prometheus_url,
         prometheus_allow_http,
@@ -14,6 +37,8 @@ pub(super) fn open(options: Measuring, clock: Clock) -> Result<Option<Prometheus
         prometheus_cert,
         prometheus_key,
         prometheus_token_file,
+        slo_resolution,
+        slo_rules,
     } = options;
     let Some(url) = prometheus_url else { return Ok(None) };
     let transport = if prometheus_allow_http { Transport::PlainAllowed } else { Transport::Tls };
@@ -22,11 +47,19 @@ pub(super) fn open(options: Measuring, clock: Clock) -> Result<Option<Prometheus
         certificate: prometheus_cert.zip(prometheus_key),
         token: prometheus_token_file,
     };
-    Prometheus::try_new(url, transport, credentials, Limits::default(), clock).map(Some)
+    let prometheus = Prometheus::try_new(url, transport, credentials, Limits::default(), clock)?;
+    let place = slo_rules.map_or(RulesPlace::Found, RulesPlace::Directory);
+    Ok(Some(Means { prometheus, resolution: Resolution::try_new(slo_resolution)?, place }))
+}
+
+/// Measures for ever, and says first what is asked.
+pub(super) fn start(Means { prometheus, resolution, place }: Means, context: Arc<Context>) {
+    tokio::spawn(introduce(prometheus.clone()));
+    tokio::spawn(keep_measuring(Measurer { context, prometheus, resolution, place }));
 }
 
 /// Says once in the log what is there, so that a wrong address is found when it is set and not when it is missed.
-pub(super) async fn introduce(prometheus: Prometheus) {
+async fn introduce(prometheus: Prometheus) {
     let url = prometheus.url();
     match prometheus.server().await {
         Ok(Server { version, retention }) => {
@@ -42,8 +75,6 @@ pub(super) async fn introduce(prometheus: Prometheus) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use clap::Parser as _;
 
     use super::super::args::{Arguments, Command};
@@ -56,7 +87,7 @@ mod tests {
         match arguments.map_err(|error| error.to_string())?.command {
             Command::Controller(options) => {
                 let prometheus = open(options.measuring, Arc::new(|| UnixMillis(0))).map_err(|e| e.to_string())?;
-                Ok(prometheus.map(|p| p.url().to_string()))
+                Ok(prometheus.map(|p| p.prometheus.url().to_string()))
             }
             other => panic!("{other:?}"),
         }
@@ -81,5 +112,7 @@ mod tests {
         check(&[url, "--prometheus-key=a"], "--prometheus-cert");
         let plain = ["--prometheus-url=http://p.example", "--prometheus-allow-http", "--prometheus-token-file=c"];
         check(&plain, "read the token");
+        check(&[url, "--slo-resolution=11m"], "choose one from 1s to 10m");
+        check(&["--slo-rules=/rules"], "--prometheus-url");
     }
 }

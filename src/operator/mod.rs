@@ -268,7 +268,7 @@ async fn ended(mut alive: watch::Receiver<bool>) {
 async fn run_controller(options: args::Controller) -> Result<(), Error> {
     let args::Controller { common: options, archives, archive_patience, prune, keep_blocks, gate, measuring } = options;
     let base = Base::start(&options).await?;
-    let prometheus = measuring::open(measuring, base.clock.clone())?;
+    let means = measuring::open(measuring, base.clock.clone())?;
     let archives = archive::Archives::open(&archives, archive_patience)?;
     let key = log_key::read_or_make(&base.client, &base.origin).await?;
     let keys = key.keys.clone();
@@ -288,9 +288,6 @@ async fn run_controller(options: args::Controller) -> Result<(), Error> {
         result = asked_to_end() => return result,
     }
     tracing::info!("leading");
-    if let Some(prometheus) = prometheus {
-        tokio::spawn(measuring::introduce(prometheus));
-    }
     let context = Arc::new(Context {
         client: base.client.clone(),
         ledger,
@@ -303,6 +300,9 @@ async fn run_controller(options: args::Controller) -> Result<(), Error> {
         cluster_uid: base.cluster_uid.clone(),
         genesis: options.genesis,
     });
+    if let Some(means) = means {
+        measuring::start(means, context.clone());
+    }
     base.start_auditor(&options, (context.ledger.clone(), alarms.clone(), trust), Some(context.clone()));
     let (covered, is_covered) = watch::channel(0);
     if prune {

@@ -133,6 +133,8 @@ fn told(text: &str) -> Vec<String> {
         ("{digest}", DIGEST),
         ("{}", DIGEST),
         ("TIME", LATE),
+        (" DIGEST", &format!(" {DIGEST}")),
+        ("WORKLOAD", "deployment/checkout"),
     ];
     lines.map(|line| samples.iter().fold(line, |line, (blank, sample)| line.replace(blank, sample))).collect()
 }
@@ -156,7 +158,14 @@ fn what_denials_and_the_status_tell_to_run_is_a_command_of_this_program() {
         let parsed = miax::cli::definition().try_get_matches_from(line.split_whitespace());
         assert!(parsed.is_ok(), "`{line}` cannot be run: {}", parsed.expect_err("an error"));
     }
-    let told_to = ["draft waive", "draft review", "draft acknowledge-override", "draft ratify-amendment", "draft thaw"];
+    let told_to = [
+        "draft waive",
+        "draft review",
+        "draft acknowledge-override",
+        "draft ratify-amendment",
+        "draft thaw",
+        "draft mitigate",
+    ];
     for part in told_to.into_iter().chain(["approve controlcommand/", "charter next"]) {
         assert!(lines.iter().any(|l| l.contains(part)), "nobody is told to run {part}: {lines:#?}");
     }

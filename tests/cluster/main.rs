@@ -7,6 +7,7 @@ mod amendments;
 mod archive;
 mod articles;
 mod audits;
+mod budgets;
 mod coverage;
 mod door;
 mod epochs;

@@ -36,6 +36,8 @@ pub struct SloSetEvent {
     pub summary: String,
     /// When it ends; from then on its verdict is Unknown.
     pub expires_at: UnixSeconds,
+    /// What is counted, as a short digest: another version that counts the same goes on with what was recorded.
+    pub counts: String,
     /// Length of its window, the longest if that varies.
     pub window: Seconds,
     /// Which changes it stops; `None` stops none.

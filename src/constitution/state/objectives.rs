@@ -26,6 +26,10 @@ pub struct Objective {
     pub summary: String,
     /// When it ends; from then on its verdict is Unknown.
     pub expires_at: UnixSeconds,
+    /// What is counted, as a short digest.
+    pub counts: String,
+    /// Since when that is counted, over all versions that count the same: before, nothing was recorded.
+    pub counted_since: UnixSeconds,
     /// Length of its window, the longest if that varies.
     pub window: Seconds,
     /// Which changes it stops.
@@ -124,8 +128,8 @@ impl State {
     }
 
     pub(super) fn set_objective(&mut self, index: LogIndex, event: &SloSetEvent) {
-        let SloSetEvent { object, version, digest, summary, expires_at, window, gate, .. } = event;
-        let SloSetEvent { retired, mitigate_within, signers: _, charter: _, rules, now: _, .. } = event;
+        let SloSetEvent { object, version, digest, summary, expires_at, counts, window, gate, .. } = event;
+        let SloSetEvent { retired, mitigate_within, signers: _, charter: _, rules, now, .. } = event;
         let before = self.objectives.of(&object.namespace, &object.name).cloned();
         // What is owed for the objective is owed for its next version.
         if let Some(owed) = before.as_ref().and_then(|b| self.obligations.remove(&b.digest)) {
@@ -138,6 +142,8 @@ impl State {
             digest: *digest,
             summary: summary.clone(),
             expires_at: *expires_at,
+            counts: counts.clone(),
+            counted_since: before.as_ref().filter(|b| b.counts == *counts).map_or(*now, |b| b.counted_since),
             window: *window,
             gate: gate.clone(),
             retired: *retired,

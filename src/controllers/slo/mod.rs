@@ -1,8 +1,13 @@
 //! Objectives: a stored version is judged again and holds from then on; its status says what was measured.
 
+mod healthy;
 mod loaded;
+mod measurer;
+mod publish;
 mod round;
 mod table;
+mod templates;
+mod told;
 
 use std::time::Duration;
 
@@ -25,6 +30,8 @@ use super::status::{Seen, write};
 use super::{Context, Error, resource};
 
 pub use loaded::{Known, RulesState, loaded};
+pub use measurer::{Measurer, keep_measuring};
+pub use publish::{MOST_PIECES, PROMETHEUS_RULES, RulesPlace, config_map_name};
 pub use round::{Recorded, Round, Wanted, measure};
 pub use table::{Measurement, Measurements};
 
@@ -176,6 +183,8 @@ mod tests {
             digest: Digest([0; 32]),
             summary: String::new(),
             expires_at: UnixSeconds::new(2000),
+            counts: String::new(),
+            counted_since: UnixSeconds::new(0),
             window: Seconds(60),
             gate: None,
             retired: false,

@@ -28,6 +28,14 @@ impl Events {
         Some(Self(number)).filter(|e| *e <= Self::MOST)
     }
 
+    /// A sum of Prometheus as whole events; `None` when it is no number of them.
+    #[must_use]
+    pub fn of_sum(sum: f64) -> Option<Self> {
+        let rounded = sum.round();
+        // Also false for NaN.
+        (0.0..=Self::MOST.0 as f64).contains(&rounded).then_some(Self(rounded as u64))
+    }
+
     /// The number.
     #[must_use]
     pub fn get(self) -> u64 {
@@ -117,6 +125,15 @@ impl Budget {
     }
 }
 
+/// How many times faster than it lasts a budget is spent where this share of all events is bad, for people: 1 spends it exactly in the
+/// window. `None` for what is no share.
+#[must_use]
+pub fn burn_of(objective: Objective, ratio: f64) -> Option<Share> {
+    let times = ratio * PARTS as f64 / objective.bad_parts() as f64;
+    let millionths = (times * Share::ALL.get() as f64).round();
+    (0.0..=1e15).contains(&millionths).then_some(Share::millionths(millionths as i64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +141,14 @@ mod tests {
 
     fn objective(text: &str) -> Objective {
         Objective::read("x", text).expect("an objective")
+    }
+
+    #[test]
+    fn a_share_of_bad_events_burns_as_fast_as_the_budget_that_it_makes() {
+        let burn = |ratio| burn_of(objective("99.9"), ratio).map(Share::get);
+        assert_eq!(burn(0.0144), Some(14_400_000));
+        assert_eq!(burn(0.0), Some(0));
+        assert_eq!([burn(-0.1), burn(f64::NAN), burn(f64::INFINITY)], [None; 3]);
     }
 
     fn budget(percent: &str, bad: u64, total: u64) -> Budget {

@@ -163,12 +163,7 @@ impl Slice {
 
 /// A sum of Prometheus as whole events.
 fn events(sum: f64) -> Result<Events, Unmeasured> {
-    let rounded = sum.round();
-    // Also false for NaN.
-    if !(0.0..=9_007_199_254_740_992.0).contains(&rounded) {
-        return Err(Unmeasured::NotANumber(sum.to_string()));
-    }
-    Ok(Events(rounded as u64))
+    Events::of_sum(sum).ok_or_else(|| Unmeasured::NotANumber(sum.to_string()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,221 @@
+//! The rounds of measurements: which objectives hold, their rules where Prometheus reads them, what Prometheus says, the verdict on
+//! each budget. A verdict that changes is an entry before anybody is told.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Api;
+use kube::api::{DynamicObject, ListParams};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::api::GovernedKind;
+use crate::api::v1alpha1::HealthyTemplate;
+use crate::constitution::{
+    BudgetVerdict, Measured, ObjectRef, Objective, Proposal, SloDocument, SloVerdictEvent, State, TargetFact,
+};
+use crate::slo::budget::{self, Latch, Reading, Standing, Terms, Unmeasured, step};
+use crate::slo::rules::{Group, render};
+use crate::slo::{Resolution, SloName};
+use crate::units::UnixSeconds;
+
+use super::super::prometheus::Prometheus;
+use super::super::{Context, Error, resource};
+use super::healthy::{Healthy, bound};
+use super::loaded::{Known, RulesState, loaded};
+use super::publish::{Publisher, RulesPlace};
+use super::round::{Round, Wanted, measure};
+use super::templates::Templates;
+use super::told::{Answer, Told};
+
+/// Objectives of one answer of the API server.
+const PAGE: u32 = 500;
+/// The first round begins soon after the start, whatever the resolution is.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// What measures objectives.
+pub struct Measurer {
+    /// The controllers' context.
+    pub context: Arc<Context>,
+    /// What is asked.
+    pub prometheus: Prometheus,
+    /// How often it is asked, and events are counted.
+    pub resolution: Resolution,
+    /// Where the rules are put.
+    pub place: RulesPlace,
+}
+
+/// An objective that is measured.
+struct Subject {
+    object: ObjectRef,
+    name: SloName,
+    document: SloDocument,
+    held: Objective,
+    group: Group,
+}
+
+/// Measures for ever.
+pub async fn keep_measuring(measurer: Measurer) {
+    let Measurer { context, prometheus, resolution, place } = measurer;
+    let templates = Templates::start(&context.client);
+    let mut publisher = Publisher::new(context.client.clone(), place);
+    let (mut healthy, mut standings, mut known) = (Healthy::default(), HashMap::new(), Known::default());
+    let period = Duration::from_secs(resolution.length().0);
+    let mut ticks = interval_at(Instant::now() + FIRST.min(period), period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let subjects = match subjects(&context, resolution, &mut healthy).await {
+            Ok(subjects) => subjects,
+            // What was measured last grows old, and counts as unknown then.
+            Err(error) => {
+                tracing::warn!(%error, "objectives cannot be listed");
+                continue;
+            }
+        };
+        let groups: BTreeMap<SloName, Group> = subjects.iter().map(|s| (s.name.clone(), s.group.clone())).collect();
+        if let Err(error) = publisher.publish(&groups).await {
+            tracing::warn!(%error, "the rules of objectives cannot be put where Prometheus reads them");
+        }
+        let answers = ask(&prometheus, &subjects, resolution, &mut known).await;
+        let mut round = HashMap::new();
+        for (subject, answer) in subjects.iter().zip(answers) {
+            let now: UnixSeconds = (context.clock)().into();
+            let reading = read(subject, &answer, resolution, now);
+            let before = standings.get(&subject.object).copied().or_else(|| resumed(subject.held.verdict));
+            let budget = reading.as_ref().map(|r| r.budget);
+            let standing = step(before.as_ref(), budget, subject.document.slo.hysteresis(), now);
+            let told = Told { document: &subject.document, group: &subject.group, reading: &reading, answer: &answer };
+            if let Err(error) = record(&context, subject, &standing, &told.message()).await {
+                // Nobody is told of what is not recorded; the next round tries again.
+                tracing::warn!(slo = %subject.object, %error, "the verdict on a budget cannot be recorded");
+                continue;
+            }
+            standings.insert(subject.object.clone(), standing);
+            note_templates(&mut healthy, &templates, subject, standing.verdict, now);
+            let proven = healthy.proven(&subject.object, subject.held.window, now);
+            round.insert(subject.object.clone(), Arc::new(told.measurement(resolution, proven, now)));
+        }
+        standings.retain(|object, _| round.contains_key(object));
+        healthy.keep(|object| subjects.iter().any(|s| s.object == *object));
+        context.measurements.replace(round);
+    }
+}
+
+/// What Prometheus says about each objective, in their order.
+async fn ask(prometheus: &Prometheus, subjects: &[Subject], resolution: Resolution, known: &mut Known) -> Vec<Answer> {
+    let recordings = subjects.iter().map(|s| s.group.recordings());
+    let wanted = recordings.zip(subjects).map(|(recordings, s)| Wanted { recordings, window: &s.document.slo.window });
+    let Round { at, recorded } = match measure(prometheus, &wanted.collect::<Vec<_>>(), resolution).await {
+        Ok(round) => round,
+        Err(error) => {
+            tracing::warn!(%error, "Prometheus cannot be asked");
+            let why = error.to_string();
+            return subjects.iter().map(|_| Answer::unreachable(&why)).collect();
+        }
+    };
+    let groups: Vec<Group> = subjects.iter().map(|s| s.group.clone()).collect();
+    let rules = loaded(prometheus, &groups, resolution, at, known).await;
+    recorded.into_iter().zip(rules).map(|(recorded, rules)| Answer { recorded: Ok(recorded), rules }).collect()
+}
+
+/// The objectives that hold and are stored: what is not stored cannot be measured, what does not hold must not be.
+async fn subjects(context: &Context, resolution: Resolution, healthy: &mut Healthy) -> Result<Vec<Subject>, Error> {
+    let api = Api::<DynamicObject>::all_with(context.client.clone(), &resource(GovernedKind::Slo));
+    let mut subjects = Vec::new();
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let list = api.list(&page).await?;
+        let view = context.ledger.view();
+        for object in &list.items {
+            let Some(subject) = subject(object, &view.state, resolution)? else { continue };
+            if !healthy.knows(&subject.object) {
+                let before = object.data.pointer("/status/healthy").cloned().unwrap_or_default();
+                let before: Vec<HealthyTemplate> = serde_json::from_value(before).unwrap_or_default();
+                healthy.resume(&subject.object, &before);
+            }
+            subjects.push(subject);
+        }
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(subjects),
+        }
+    }
+}
+
+fn subject(object: &DynamicObject, state: &State, resolution: Resolution) -> Result<Option<Subject>, Error> {
+    let value = serde_json::to_value(object)?;
+    let Ok(document) = SloDocument::read(&value) else { return Ok(None) };
+    let object = document.document.object.clone();
+    let Ok(name) = SloName::try_new(&object.namespace, &object.name) else { return Ok(None) };
+    let held = super::held(state, &document).filter(|held| !held.retired).cloned();
+    let group = render(&name, &document.slo, resolution);
+    Ok(held.zip(group).map(|(held, group)| Subject { object, name, document, held, group }))
+}
+
+/// The budget that an answer says, or why nobody can tell.
+fn read(subject: &Subject, answer: &Answer, resolution: Resolution, now: UnixSeconds) -> Result<Reading, Unmeasured> {
+    let recorded = answer.recorded.as_ref().map_err(|why| Unmeasured::Unreachable(why.clone()))?;
+    match &answer.rules {
+        RulesState::Loaded => {}
+        RulesState::NotThere
+        | RulesState::Repeated { .. }
+        | RulesState::Other { .. }
+        | RulesState::Unhealthy { .. }
+        | RulesState::NotEvaluated { .. }
+        | RulesState::Unknown { .. } => return Err(Unmeasured::NotRecorded(answer.rules.to_string())),
+    }
+    let sample = recorded.sample.as_ref().map_err(|why| Unmeasured::NotANumber(why.to_string()))?;
+    let slo = &subject.document.slo;
+    let terms = Terms { span: slo.window.at(now), recorded_since: subject.held.counted_since, resolution, now };
+    budget::measure(slo, sample.as_ref(), &terms)
+}
+
+/// What the ledger knows of an objective that this process measures for the first time. How long it had recovered is forgotten: the
+/// dwell begins anew.
+fn resumed(verdict: Option<Measured>) -> Option<Standing> {
+    let Measured { verdict, since, spent, index: _ } = verdict?;
+    let latch = spent.map_or(Latch::Open, |since| Latch::Spent { since, recovering: None });
+    Some(Standing { verdict, since, latch })
+}
+
+async fn record(context: &Context, subject: &Subject, standing: &Standing, message: &str) -> Result<(), Error> {
+    let Standing { verdict, since, latch } = *standing;
+    let spent = match latch {
+        Latch::Open => None,
+        Latch::Spent { since, recovering: _ } => Some(since),
+    };
+    let known = subject.held.verdict.map(|v| (v.verdict, v.spent.is_some()));
+    if known == Some((verdict, spent.is_some())) {
+        return Ok(());
+    }
+    let event = SloVerdictEvent {
+        object: subject.object.clone(),
+        digest: subject.held.digest,
+        verdict,
+        spent,
+        message: message.to_owned(),
+        now: since,
+    };
+    context.ledger.append(Proposal::Verdict(Box::new(event)), context.facts(TargetFact::NotNamed)).await?;
+    let word = verdict.as_str();
+    tracing::info!(slo = %subject.object, verdict = word, message, "the verdict on an error budget changed");
+    Ok(())
+}
+
+fn note_templates(
+    healthy: &mut Healthy,
+    templates: &Templates,
+    subject: &Subject,
+    verdict: BudgetVerdict,
+    now: UnixSeconds,
+) {
+    let Some(gate) = &subject.held.gate else { return };
+    match verdict {
+        BudgetVerdict::Met => {
+            let running = templates.of(&subject.object.namespace);
+            healthy.ran_well(&subject.object, bound(running, |kind, name| gate.binds(kind, name)), now);
+        }
+        BudgetVerdict::Exhausted | BudgetVerdict::Unknown => healthy.ran_badly(&subject.object),
+    }
+}
