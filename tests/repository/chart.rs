@@ -18,7 +18,8 @@ fn helm(arguments: &[&str]) -> (bool, String, String) {
     (output.status.success(), text(&output.stdout), text(&output.stderr))
 }
 
-fn rendered(more: &[&str]) -> Vec<Value> {
+/// The objects of the chart with these arguments.
+pub fn rendered(more: &[&str]) -> Vec<Value> {
     let fixed = ["template", "miax", "charts/miax", "--namespace", "miax-system"];
     let (ok, text, errors) = helm(&[&fixed[..], more].concat());
     assert!(ok, "{errors}");
@@ -278,5 +279,7 @@ fn wrong_values_are_refused() {
     check(&["--set", "controller.prometheus.token.secret=t"], "says nothing without");
     let both = "controller.prometheus.token.audience=a,controller.prometheus.token.secret=t";
     check(&["--set", &format!("controller.prometheus.url=https://p.example,{both}")], "not both");
+    check(&["--set", "monitoring.podMonitor.interval=often"], "interval");
+    check(&["--set", "monitoring.serviceMonitor.enabled=true"], "serviceMonitor");
     check(&["--namespace", "elsewhere"], "install into the namespace miax-system");
 }

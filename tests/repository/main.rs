@@ -6,6 +6,7 @@ mod chart;
 mod generated;
 mod health;
 mod layering;
+mod monitoring;
 mod tidy;
 
 use std::path::{Path, PathBuf};
