@@ -23,7 +23,7 @@ const LOOKS: u32 = 40;
 /// Which stored document.
 #[derive(Debug, clap::Args)]
 pub(super) struct Stored {
-    /// Instead of a file: a document that is stored in the cluster, controlcommand/NAME or manifest/NAME.
+    /// Instead of a file: a document that is stored in the cluster, controlcommand/NAME, manifest/NAME or slo/NAME.
     #[arg(value_name = "KIND/NAME", conflicts_with = "file")]
     object: Option<String>,
     /// Its namespace; a manifest has none.

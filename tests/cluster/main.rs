@@ -15,6 +15,7 @@ mod events;
 mod faults;
 mod forwarding;
 mod gate;
+mod gated_kinds;
 mod gitops;
 mod guards;
 mod hold;

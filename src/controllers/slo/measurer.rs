@@ -94,7 +94,7 @@ pub async fn keep_measuring(measurer: Measurer) {
             standings.insert(subject.object.clone(), standing);
             note_templates(&mut healthy, &templates, subject, standing.verdict, now);
             let proven = healthy.proven(&subject.object, subject.held.window, now);
-            round.insert(subject.object.clone(), Arc::new(told.measurement(resolution, proven, now)));
+            round.insert(subject.object.clone(), Arc::new(told.measurement(resolution, standing.latch, proven, now)));
         }
         standings.retain(|object, _| round.contains_key(object));
         healthy.keep(|object| subjects.iter().any(|s| s.object == *object));

@@ -24,6 +24,7 @@ use crate::api::v1alpha1::SloStatus;
 use crate::constitution::{
     BudgetVerdict, Decision, Measured, Objective, Proposal, Reply, SloDocument, State, StoredEvent, TargetFact,
 };
+use crate::slo::budget::Latch;
 use crate::units::{Digest, UnixSeconds};
 
 use super::status::{Seen, write};
@@ -103,12 +104,18 @@ fn standing(slo: &SloDocument, context: &Context) -> Result<Seen, Error> {
     if let (Some(Measured { verdict, since, spent: _, index: _ }), Some(measurement)) =
         (measured, measurement.as_deref())
     {
-        let Measurement { digest: _, evaluated_at, interval, budget, burn, healthy, message, observations } =
+        let Measurement { digest: _, evaluated_at, interval, latch, budget, burn, healthy, message, observations } =
             measurement;
+        let (spent_since, recovering_since) = match latch {
+            Latch::Open => (None, None),
+            Latch::Spent { since, recovering } => (Some(since.to_string()), recovering.map(|r| r.to_string())),
+        };
         conditions.extend(observations.iter().cloned());
         status = SloStatus {
             verdict: Some(verdict.as_str().to_owned()),
             since: Some(since.to_string()),
+            spent_since,
+            recovering_since,
             message: Some(message.clone()),
             evaluated_at: Some(evaluated_at.to_string()),
             interval_seconds: i64::try_from(interval.0).ok(),

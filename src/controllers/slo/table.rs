@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::api::condition::Observation;
 use crate::api::v1alpha1::{BudgetStatus, BurnStatus, HealthyTemplate};
 use crate::constitution::ObjectRef;
+use crate::slo::budget::Latch;
 use crate::units::{Digest, Seconds, UnixSeconds};
 
 /// One measurement of one version of an objective.
@@ -20,6 +21,8 @@ pub struct Measurement {
     pub evaluated_at: UnixSeconds,
     /// The time between two measurements.
     pub interval: Seconds,
+    /// Whether the budget counts as spent, and how long it has recovered.
+    pub latch: Latch,
     /// The budget; `None` when nobody can tell.
     pub budget: Option<BudgetStatus>,
     /// How fast it burns.

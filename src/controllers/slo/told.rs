@@ -7,7 +7,7 @@ use crate::api::reason::Reason;
 use crate::api::v1alpha1::{BudgetStatus, BurnStatus, HealthyTemplate};
 use crate::constitution::SloDocument;
 use crate::slo::Resolution;
-use crate::slo::budget::{Events, Exhaustion, Reading, Recent, Share, Unmeasured, burn_of, exhausted_by};
+use crate::slo::budget::{Events, Exhaustion, Latch, Reading, Recent, Share, Unmeasured, burn_of, exhausted_by};
 use crate::slo::rules::Group;
 use crate::units::{Seconds, UnixSeconds};
 
@@ -67,6 +67,7 @@ impl Told<'_> {
     pub(super) fn measurement(
         &self,
         resolution: Resolution,
+        latch: Latch,
         healthy: Vec<HealthyTemplate>,
         now: UnixSeconds,
     ) -> Measurement {
@@ -74,6 +75,7 @@ impl Told<'_> {
             digest: self.document.document.digest,
             evaluated_at: now,
             interval: resolution.length(),
+            latch,
             budget: self.reading.as_ref().ok().map(|reading| self.budget(reading, now)),
             burn: self.burn(),
             healthy,
@@ -198,7 +200,7 @@ mod tests {
         let answer = Answer { recorded: Ok(Recorded { sample: Ok(None), recent, ratios }), rules };
         let group = group.expect("rules");
         let told = Told { document: &document, group: &group, reading: &reading, answer: &answer };
-        told.measurement(Resolution::DEFAULT, Vec::new(), now())
+        told.measurement(Resolution::DEFAULT, Latch::Open, Vec::new(), now())
     }
 
     #[test]
