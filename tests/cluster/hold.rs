@@ -219,7 +219,9 @@ fn what_cannot_count_is_not_stored() {
     };
     assert!(ask(&["controlcommand/ghost", "-n", "shop"]).contains("there is no ControlCommand ghost there"));
     assert!(ask(&["controlcommand/held"]).contains("next: -n NAMESPACE"));
-    assert!(ask(&["deployment/held", "-n", "shop"]).contains("next: write controlcommand/NAME, manifest/NAME or slo/NAME"));
+    assert!(
+        ask(&["deployment/held", "-n", "shop"]).contains("next: write controlcommand/NAME, manifest/NAME or slo/NAME")
+    );
     assert!(ask(&["controlcommand/held", "-n", "shop", "-f", "cmd.yaml"]).contains("cannot be used with"));
     assert_eq!(describe(&stage, "held").matches("principal:").count(), before);
 }

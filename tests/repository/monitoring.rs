@@ -19,37 +19,35 @@ fn read(path: &str) -> String {
 
 /// The one object of a kind and name in the chart with everything that watches.
 fn watching(kind: &str, name: &str) -> Value {
-    let of = |o: &Value| o["kind"] == kind && o["metadata"]["name"] == name;
+    let of = |o: &Value| (text(o, "/kind"), text(o, "/metadata/name")) == (kind, name);
     rendered(&["--set", ON]).into_iter().find(of).expect(kind)
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().expect("a text")
+/// A text in an object; empty when there is none.
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A list in an object; empty when there is none.
+fn list(value: &Value, pointer: &str) -> Vec<Value> {
+    value.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 /// The alerts of the chart.
 fn alerts() -> Vec<Value> {
-    let rules = watching("PrometheusRule", "miax");
-    rules["spec"]["groups"]
-        .as_array()
-        .expect("groups")
-        .iter()
-        .flat_map(|g| g["rules"].as_array().expect("rules"))
-        .cloned()
-        .collect()
+    list(&watching("PrometheusRule", "miax"), "/spec/groups").iter().flat_map(|group| list(group, "/rules")).collect()
 }
 
 /// What the dashboard asks, panel by panel.
 fn panels() -> Vec<(String, String)> {
     let dashboard = watching("ConfigMap", "miax-dashboard");
-    assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
-    let dashboard: Value = serde_json::from_str(text(&dashboard["data"]["miax.json"])).expect("json");
-    let panels = dashboard["panels"].as_array().expect("panels");
-    let asked = |p: &Value| {
-        let targets = p["targets"].as_array().cloned().unwrap_or_default();
-        targets.into_iter().map(|t| (text(&p["title"]).to_owned(), text(&t["expr"]).to_owned())).collect::<Vec<_>>()
+    assert_eq!(text(&dashboard, "/metadata/labels/grafana_dashboard"), "1");
+    let dashboard: Value = serde_json::from_str(text(&dashboard, "/data/miax.json")).expect("json");
+    let asked = |panel: &Value| {
+        let of = |target: &Value| (text(panel, "/title").to_owned(), text(target, "/expr").to_owned());
+        list(panel, "/targets").iter().map(of).collect::<Vec<_>>()
     };
-    panels.iter().flat_map(asked).collect()
+    list(&dashboard, "/panels").iter().flat_map(asked).collect()
 }
 
 /// Every name that a series of the operator may have, from the page that is generated from the code.
@@ -88,7 +86,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_exist() {
     let known = series();
     let reasons: BTreeSet<&str> = Reason::ALL.iter().map(|r| r.as_str()).collect();
     let alerts = alerts();
-    let of_alerts = alerts.iter().map(|a| (text(&a["alert"]).to_owned(), text(&a["expr"]).to_owned()));
+    let of_alerts = alerts.iter().map(|a| (text(a, "/alert").to_owned(), text(a, "/expr").to_owned()));
     let asked: Vec<(String, String)> = of_alerts.chain(panels()).collect();
     assert!(asked.len() > 40, "{}", asked.len());
     for (place, query) in asked {
@@ -115,8 +113,8 @@ fn anchor(heading: &str) -> String {
 #[test]
 fn every_alert_says_what_happened_and_where_to_read_on() {
     for alert in alerts() {
-        let name = text(&alert["alert"]);
-        assert!(["critical", "warning"].contains(&text(&alert["labels"]["severity"])), "{name}");
+        let name = text(&alert, "/alert");
+        assert!(["critical", "warning"].contains(&text(&alert, "/labels/severity")), "{name}");
         let of = |what: &str| alert["annotations"][what].as_str().unwrap_or_default();
         assert!(!of("summary").is_empty() && !of("description").is_empty(), "{name}");
         let (page, part) = of("runbook").split_once('#').unwrap_or((of("runbook"), ""));
@@ -130,7 +128,7 @@ fn every_alert_says_what_happened_and_where_to_read_on() {
 #[test]
 fn nothing_watches_by_default_and_every_pod_is_scraped_when_it_does() {
     let kinds = ["PodMonitor", "PrometheusRule", "ConfigMap"];
-    assert!(!rendered(&[]).iter().any(|o| kinds.contains(&text(&o["kind"]))));
+    assert!(!rendered(&[]).iter().any(|o| kinds.contains(&text(o, "/kind"))));
     let monitor = watching("PodMonitor", "miax");
     let port = &monitor["spec"]["podMetricsEndpoints"][0]["port"];
     let wanted = monitor["spec"]["selector"]["matchLabels"].as_object().expect("labels");
@@ -219,7 +217,7 @@ fn each_alert_fires_for_its_cause_alone() {
     };
     let tested: BTreeSet<&str> = WRONG.iter().map(|(alert, ..)| *alert).collect();
     let alerts = alerts();
-    assert_eq!(tested, alerts.iter().map(|a| text(&a["alert"])).collect::<BTreeSet<_>>(), "each alert has a case");
+    assert_eq!(tested, alerts.iter().map(|a| text(a, "/alert")).collect::<BTreeSet<_>>(), "each alert has a case");
     let wrong = WRONG.iter().map(|(alert, series, values)| test(alert, (series, values), Some(alert)));
     let well = [test("all is well", (DUE, "0x200"), None), test("owed, in time", (DUE, "20000x200"), None)];
     let tests: Vec<Value> = wrong.chain(well).collect();
