@@ -13,7 +13,7 @@ use crate::units::{Digest, UnixSeconds};
 use super::action::{FREEZE, GatedTarget};
 use super::decision::{Advice, Decision, Finding, NextStep, Verdict};
 use super::event::{DecisionEvent, Event, ObjectRef};
-use super::facts::{Facts, TargetFact};
+use super::facts::{BudgetFact, Facts, TargetFact};
 use super::proposal::{Outcome, Reply};
 use super::request::Operation;
 use super::state::{Standing, State};
@@ -145,7 +145,7 @@ pub(super) fn record(request: &GateRequest, state: &State, facts: &Facts, gated:
         charter: decision.charter.clone(),
         now: facts.now,
         target: TargetFact::NotNamed,
-        budgets: facts.budgets.clone(),
+        budgets: looked_at(request, state, facts),
         plans,
     };
     // The API server repeats a question whose answer was late: the same change uses a plan once.
@@ -157,6 +157,14 @@ pub(super) fn record(request: &GateRequest, state: &State, facts: &Facts, gated:
         return Outcome { events: Vec::new(), reply: Reply::JudgedBefore(index, Box::new(decision)) };
     }
     Outcome { events: vec![Event::Decision(Arc::new(event))], reply: Reply::Judged(Box::new(decision)) }
+}
+
+/// What was known of the objectives that bind the workload; others of its namespace say nothing about the change.
+fn looked_at(request: &GateRequest, state: &State, facts: &Facts) -> Vec<BudgetFact> {
+    let GatedTarget { kind, namespace, name } = &request.target;
+    let new = request.operation == Operation::Create;
+    let binds = |slo: &str| state.objective(namespace, slo).is_some_and(|o| o.binds(*kind, name, new));
+    facts.budgets.iter().filter(|fact| binds(&fact.slo)).cloned().collect()
 }
 
 /// The ledger keeps no digest of a pod template (ADR 0020); only who asked is told what to put into a plan.
