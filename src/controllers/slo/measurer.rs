@@ -1,7 +1,7 @@
 //! The rounds of measurements: which objectives hold, their rules where Prometheus reads them, what Prometheus says, the verdict on
 //! each budget. A verdict that changes is an entry before anybody is told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use super::healthy::{Healthy, bound};
 use super::loaded::{Known, RulesState, loaded};
 use super::publish::{Publisher, RulesPlace};
 use super::round::{Round, Wanted, measure};
+use super::table::Measurement;
 use super::templates::Templates;
 use super::told::{Answer, Told};
 
@@ -54,51 +55,80 @@ struct Subject {
     group: Group,
 }
 
+/// What a round needs of those before it.
+struct Rounds {
+    measurer: Measurer,
+    templates: Templates,
+    publisher: Publisher,
+    healthy: Healthy,
+    standings: HashMap<ObjectRef, Standing>,
+    known: Known,
+}
+
 /// Measures for ever.
 pub async fn keep_measuring(measurer: Measurer) {
-    let Measurer { context, prometheus, resolution, place } = measurer;
-    let templates = Templates::start(&context.client);
-    let mut publisher = Publisher::new(context.client.clone(), place);
-    let (mut healthy, mut standings, mut known) = (Healthy::default(), HashMap::new(), Known::default());
-    let period = Duration::from_secs(resolution.length().0);
+    let period = Duration::from_secs(measurer.resolution.length().0);
+    let mut rounds = Rounds {
+        templates: Templates::start(&measurer.context.client),
+        publisher: Publisher::new(measurer.context.client.clone(), measurer.place.clone()),
+        measurer,
+        healthy: Healthy::default(),
+        standings: HashMap::new(),
+        known: Known::default(),
+    };
     let mut ticks = interval_at(Instant::now() + FIRST.min(period), period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let subjects = match subjects(&context, resolution, &mut healthy).await {
-            Ok(subjects) => subjects,
-            // What was measured last grows old, and counts as unknown then.
-            Err(error) => {
-                tracing::warn!(%error, "objectives cannot be listed");
-                continue;
-            }
-        };
+        // What was measured last grows old, and counts as unknown then.
+        if let Err(error) = rounds.run().await {
+            tracing::warn!(%error, "objectives cannot be listed");
+        }
+    }
+}
+
+impl Rounds {
+    async fn run(&mut self) -> Result<(), Error> {
+        let Measurer { context, prometheus, resolution, place: _ } = &self.measurer;
+        let subjects = subjects(context, *resolution, &mut self.healthy).await?;
         let groups: BTreeMap<SloName, Group> = subjects.iter().map(|s| (s.name.clone(), s.group.clone())).collect();
-        if let Err(error) = publisher.publish(&groups).await {
+        if let Err(error) = self.publisher.publish(&groups).await {
             tracing::warn!(%error, "the rules of objectives cannot be put where Prometheus reads them");
         }
-        let answers = ask(&prometheus, &subjects, resolution, &mut known).await;
+        let answers = ask(prometheus, &subjects, *resolution, &mut self.known).await;
         let mut round = HashMap::new();
-        for (subject, answer) in subjects.iter().zip(answers) {
-            let now: UnixSeconds = (context.clock)().into();
-            let reading = read(subject, &answer, resolution, now);
-            let before = standings.get(&subject.object).copied().or_else(|| resumed(subject.held.verdict));
-            let budget = reading.as_ref().map(|r| r.budget);
-            let standing = step(before.as_ref(), budget, subject.document.slo.hysteresis(), now);
-            let told = Told { document: &subject.document, group: &subject.group, reading: &reading, answer: &answer };
-            if let Err(error) = record(&context, subject, &standing, &told.message()).await {
+        for (subject, answer) in subjects.iter().zip(&answers) {
+            match self.tell(subject, answer).await {
+                Ok(measurement) => {
+                    round.insert(subject.object.clone(), Arc::new(measurement));
+                }
                 // Nobody is told of what is not recorded; the next round tries again.
-                tracing::warn!(slo = %subject.object, %error, "the verdict on a budget cannot be recorded");
-                continue;
+                Err(error) => {
+                    tracing::warn!(slo = %subject.object, %error, "the verdict on a budget cannot be recorded")
+                }
             }
-            standings.insert(subject.object.clone(), standing);
-            note_templates(&mut healthy, &templates, subject, standing.verdict, now);
-            let proven = healthy.proven(&subject.object, subject.held.window, now);
-            round.insert(subject.object.clone(), Arc::new(told.measurement(resolution, standing.latch, proven, now)));
         }
-        standings.retain(|object, _| round.contains_key(object));
-        healthy.keep(|object| subjects.iter().any(|s| s.object == *object));
-        context.measurements.replace(round);
+        self.standings.retain(|object, _| round.contains_key(object));
+        let measured: HashSet<&ObjectRef> = subjects.iter().map(|s| &s.object).collect();
+        self.healthy.keep(|object| measured.contains(object));
+        self.measurer.context.measurements.replace(round);
+        Ok(())
+    }
+
+    /// The verdict on one budget: recorded if it is another one, then told.
+    async fn tell(&mut self, subject: &Subject, answer: &Answer) -> Result<Measurement, Error> {
+        let Measurer { context, prometheus: _, resolution, place: _ } = &self.measurer;
+        let now: UnixSeconds = (context.clock)().into();
+        let reading = read(subject, answer, *resolution, now);
+        let before = self.standings.get(&subject.object).copied().or_else(|| resumed(subject.held.verdict));
+        let budget = reading.as_ref().map(|r| r.budget);
+        let standing = step(before.as_ref(), budget, subject.document.slo.hysteresis(), now);
+        let told = Told { document: &subject.document, group: &subject.group, reading: &reading, answer };
+        record(context, subject, &standing, &told.message()).await?;
+        self.standings.insert(subject.object.clone(), standing);
+        note_templates(&mut self.healthy, &self.templates, subject, standing.verdict, now);
+        let proven = self.healthy.proven(&subject.object, subject.held.window, now);
+        Ok(told.measurement(*resolution, standing.latch, proven, now))
     }
 }
 
