@@ -25,6 +25,7 @@ mod load;
 mod oversight;
 mod privacy;
 mod pruning;
+mod rules;
 mod simulate;
 mod standing;
 mod support;
