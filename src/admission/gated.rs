@@ -40,8 +40,9 @@ impl Webhook {
     async fn decide_change(&self, change: GateRequest, payload: &[u8], dry_run: bool) -> (Decision, Kept) {
         let view = self.ledger.view();
         let facts = self.snapshot.for_change(&change);
+        let doubts = (self.doubts)();
         // The witnesses' silence is no reason: what is frozen is known. That the ledger is not the whole one is.
-        if let Some((Reason::LedgerBroken, message)) = (self.doubts)() {
+        if let Some((Reason::LedgerBroken, message)) = doubts {
             return (Decision::refusal(Reason::LedgerBroken, message), Kept::Nowhere);
         }
         let gated = match &view.health {
@@ -49,7 +50,11 @@ impl Webhook {
             Health::Starting => return (unable(&AppendError::Starting), Kept::Nowhere),
             Health::Broken(what) => return (unable(&AppendError::Broken(what.clone())), Kept::Nowhere),
         };
-        let Some(Gated { decision, plans: _ }) = gated else { return (passed(), Kept::Nowhere) };
+        let Some(Gated { decision, plans }) = gated else { return (passed(), Kept::Nowhere) };
+        // A ledger that nobody vouches for may have forgotten that a plan was used.
+        if let (Some((reason, message)), false) = (doubts, plans.is_empty()) {
+            return (Decision::refusal(reason, message), Kept::Nowhere);
+        }
         if dry_run || !decision.recorded {
             return (decision, Kept::Nowhere);
         }

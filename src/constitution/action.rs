@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::v1alpha1 as api;
+use crate::api::{GatedKind, v1alpha1 as api};
 use crate::units::UnixSeconds;
 
 use super::charter::Signal;
@@ -96,11 +96,7 @@ impl WorkloadKind {
     /// The `kind` field.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Deployment => "Deployment",
-            Self::StatefulSet => "StatefulSet",
-            Self::DaemonSet => "DaemonSet",
-        }
+        GatedKind::from(self).as_str()
     }
 
     /// The resource name.
