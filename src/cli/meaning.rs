@@ -37,18 +37,35 @@ fn on_workload(action: &WorkloadAction, target: &Target) -> String {
 
 fn on_state(action: &StateAction) -> Vec<String> {
     match action {
-        StateAction::Freeze { namespace, until } => {
+        StateAction::Freeze { namespace, until, calendar, way_out } => {
             let end = match until {
                 Some(until) => format!("it ends by itself at {until}"),
                 None => "it lasts until somebody thaws it".to_owned(),
             };
-            vec![
+            let mut lines = vec![
                 format!("no pod template in the namespace {namespace} changes, but by commands; {end}"),
                 "scaling, deletions and everything that changes no pod template pass".to_owned(),
-            ]
+            ];
+            lines.extend(calendar.as_ref().map(|windows| format!("it holds in these windows alone: {windows}")));
+            if !way_out.is_empty() {
+                let seats: Vec<&str> = way_out.iter().map(String::as_str).collect();
+                lines.push(format!(
+                    "a waiver for one workload needs {} instead of those who may thaw",
+                    seats.join(" and ")
+                ));
+            }
+            lines
         }
-        StateAction::Thaw { namespace } => {
-            vec![format!("pod templates in the namespace {namespace} may change again, by whoever may in Kubernetes")]
+        StateAction::Thaw { namespace, freeze, until } => {
+            let which = match freeze {
+                Some(digest) => format!("the freeze {digest} of the namespace {namespace}"),
+                None if until.is_some() => format!("every freeze of the namespace {namespace} that stands now"),
+                None => format!("every freeze of the namespace {namespace} that has no calendar"),
+            };
+            vec![match until {
+                Some(until) => format!("{which} rests until {until}, and holds again then"),
+                None => format!("{which} ends: pod templates may change again, by whoever may in Kubernetes"),
+            }]
         }
         StateAction::Waive { rule, target, until } if rule == FREEZE => vec![format!(
             "the pod template of {target} may change while its namespace is frozen, until {until}; other workloads stay frozen"

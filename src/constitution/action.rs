@@ -1,5 +1,6 @@
 //! What commands do, and to which workload.
 
+mod calendar;
 mod gated;
 mod government;
 mod read;
@@ -13,6 +14,7 @@ use crate::units::UnixSeconds;
 
 use super::charter::Signal;
 
+pub use calendar::{Calendar, CalendarError};
 pub use gated::GatedTarget;
 pub use government::{Mitigation, OpenEpoch, StateAction};
 pub(super) use read::read_action;
@@ -199,7 +201,7 @@ impl Action {
     pub fn namespace(&self) -> Option<&str> {
         match self {
             Self::Workload { target, .. } | Self::State(StateAction::Waive { target, .. }) => Some(&target.namespace),
-            Self::State(StateAction::Freeze { namespace, .. } | StateAction::Thaw { namespace }) => Some(namespace),
+            Self::State(StateAction::Freeze { namespace, .. } | StateAction::Thaw { namespace, .. }) => Some(namespace),
             Self::State(StateAction::Mitigate(plan)) => Some(&plan.target.namespace),
             Self::State(
                 StateAction::RevokeKey { .. }
@@ -220,7 +222,7 @@ impl Action {
         match self {
             Self::Workload { action: WorkloadAction::Isolate { until }, .. }
             | Self::State(StateAction::Waive { until, .. } | StateAction::Override { until, .. }) => Some(*until),
-            Self::State(StateAction::Freeze { until, .. }) => *until,
+            Self::State(StateAction::Freeze { until, .. } | StateAction::Thaw { until, .. }) => *until,
             Self::State(StateAction::Mitigate(plan)) => Some(plan.until),
             Self::Workload { .. } | Self::State(_) => None,
         }

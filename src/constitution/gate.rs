@@ -16,7 +16,7 @@ use super::event::{DecisionEvent, Event, ObjectRef};
 use super::facts::{BudgetFact, Facts, TargetFact};
 use super::proposal::{Outcome, Reply};
 use super::request::Operation;
-use super::state::{Standing, State};
+use super::state::{Freeze, Standing, State};
 
 /// One change of a workload, as the API server asks about it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -99,20 +99,33 @@ fn acts(request: &GateRequest, state: &State) -> bool {
 }
 
 fn freeze(target: &GatedTarget, state: &State, now: UnixSeconds) -> Option<Finding> {
-    let freeze = state.frozen(&target.namespace, now)?;
-    let waived = target.workload().is_some_and(|target| state.waived(FREEZE, &target, now).is_some());
-    (!waived).then(|| frozen(target, freeze))
+    let waiver = target.workload().and_then(|target| state.waived(FREEZE, &target, now));
+    // A waiver is an exception to the freezes that its signers knew; what is frozen after it holds.
+    let bound = |freeze: &&Freeze| waiver.is_none_or(|waiver| waiver.index < freeze.standing.index);
+    let mut freezes = state.freezing(&target.namespace, now).filter(bound);
+    let first = freezes.next()?;
+    Some(frozen(target, first, freezes.count(), now))
 }
 
-fn frozen(target: &GatedTarget, freeze: &Standing) -> Finding {
+fn frozen(target: &GatedTarget, freeze: &Freeze, others: usize, now: UnixSeconds) -> Finding {
     let namespace = &target.namespace;
-    let end = freeze.until.map_or_else(|| "it is thawed".to_owned(), |until| until.to_string());
-    let Standing { organ, index, .. } = freeze;
+    let Freeze { standing: Standing { decision: _, index, organ, until }, calendar, way_out, rests_until: _ } = freeze;
+    let end = until.map_or_else(|| "it is thawed".to_owned(), |until| until.to_string());
+    let pause = calendar.as_ref().and_then(|calendar| calendar.turns(now));
+    let windows = calendar.as_ref().map(|c| format!(" in the windows {c}")).unwrap_or_default();
+    let mut message = format!("{organ} froze the namespace {namespace}{windows} until {end} (ledger entry {index})");
+    message.push_str(&pause.map(|at| format!("; this window closes at {at}")).unwrap_or_default());
+    message.push_str("; its pod templates change only by commands, while scaling and deletions pass");
+    if !way_out.is_empty() {
+        let seats: Vec<&str> = way_out.iter().map(String::as_str).collect();
+        message.push_str(&format!("; a waiver for it needs {}", seats.join(" and ")));
+    }
+    if others > 0 {
+        message.push_str(&format!("; beside this freeze {others} more hold"));
+    }
     Finding {
         reason: Reason::NamespaceFrozen,
-        message: format!(
-            "{organ} froze the namespace {namespace} until {end} (ledger entry {index}); its pod templates change only by commands, while scaling and deletions pass"
-        ),
+        message,
         rule: None,
         next: Some(NextStep::Run(format!(
             "miax draft waive {} -n {namespace} --rule {FREEZE} --until TIME",

@@ -23,7 +23,8 @@ mod slo_document;
 mod state;
 
 pub use action::{
-    Action, FREEZE, GatedTarget, Mitigation, OpenEpoch, Patch, StateAction, Target, WorkloadAction, WorkloadKind,
+    Action, Calendar, CalendarError, FREEZE, GatedTarget, Mitigation, OpenEpoch, Patch, StateAction, Target,
+    WorkloadAction, WorkloadKind,
 };
 pub use charter::{
     Amount, Charter, CharterError, Delegation, FilledBy, Floor, Impact, Mode, Pending, Principal, PrincipalKind,
@@ -49,6 +50,6 @@ pub use record::executor;
 pub use request::{Operation, Request, authority};
 pub use slo_document::SloDocument;
 pub use state::{
-    Archived, CommandState, Emergency, InForce, Lifetime, Measured, Objective, Obligation, Owed, Plan, Pruned,
+    Archived, CommandState, Emergency, Freeze, InForce, Lifetime, Measured, Objective, Obligation, Owed, Plan, Pruned,
     Standing, State, StateError, StateFormError, Waiver,
 };

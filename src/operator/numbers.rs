@@ -1,7 +1,9 @@
 //! What the metrics say of the ledger, from what this process knows of it.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use crate::constitution::State;
 use crate::store::{Health, Ledger};
 use crate::telemetry::LedgerNumbers;
 use crate::units::UnixSeconds;
@@ -31,6 +33,12 @@ pub(super) fn numbers(ledger: &Ledger, now: UnixSeconds) -> LedgerNumbers {
         obligations: u64::try_from(due.len()).unwrap_or(u64::MAX),
         obligation_due: due.into_iter().min(),
         held: u64::try_from(view.state.held().count()).unwrap_or(u64::MAX),
-        frozen: u64::try_from(view.state.freezes(now).count()).unwrap_or(u64::MAX),
+        frozen: u64::try_from(frozen(&view.state, now)).unwrap_or(u64::MAX),
     }
+}
+
+/// Namespaces in which changes are stopped now.
+fn frozen(state: &State, now: UnixSeconds) -> usize {
+    let namespaces: BTreeSet<&str> = state.freezes(now).map(|(namespace, _)| namespace).collect();
+    namespaces.into_iter().filter(|namespace| state.freezing(namespace, now).next().is_some()).count()
 }

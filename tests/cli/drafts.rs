@@ -49,6 +49,20 @@ fn every_action_of_government_is_drafted_where_it_belongs() {
         "miax-system",
         json!({"type": "Thaw", "thaw": {"namespace": "shop"}}),
     );
+    let weekends = ["--window", "Fri 16:00-24:00", "--window", "Sat-Sun", "--time-zone", "UTC", "--way-out", "SRE,CTK"];
+    let windows = json!([{"days": ["Fri"], "from": "16:00", "to": "24:00"}, {"days": ["Sat", "Sun"]}]);
+    check(
+        &desk,
+        &[&["freeze", "-n", "shop"], &weekends[..]].concat(),
+        "shop",
+        json!({"type": "Freeze", "freeze": {"calendar": {"timeZone": "UTC", "windows": windows}, "wayOut": ["SRE", "CTK"]}}),
+    );
+    check(
+        &desk,
+        &["thaw", "-n", "shop", "--freeze", DIGEST, "--until", LATE],
+        "shop",
+        json!({"type": "Thaw", "thaw": {"freeze": DIGEST, "until": LATE}}),
+    );
     let waive = ["waive", "deployment/checkout", "-n", "shop", "--rule", "freeze", "--until", LATE];
     let expected =
         |target: &Value| json!({"type": "Waive", "waive": {"rule": "freeze", "target": target, "until": LATE}});
@@ -72,6 +86,21 @@ fn every_action_of_government_is_drafted_where_it_belongs() {
         "miax-system",
         json!({"type": "AcknowledgeIncident", "acknowledgeIncident": {"incident": "latency-42"}}),
     );
+}
+
+#[test]
+fn a_window_that_makes_no_sense_is_not_even_drafted() {
+    let desk = Desk::empty();
+    let freeze = |more: &[&str]| draft(&desk, &["freeze", "-n", "shop"], more).err;
+    for (more, part) in [
+        (["--window", "weekend", "--time-zone", "UTC"], "`weekend` is not a window"),
+        (["--window", "Fri 6:00-7:00", "--time-zone", "UTC"], "windows[0].from: `6:00` is no time of day"),
+        (["--window", "Fri", "--time-zone", "Berlin"], "`Berlin` is not a time zone"),
+        (["--window", "Fri", "--window", "Sat"], "--time-zone <ZONE>"),
+    ] {
+        let stderr = freeze(&more);
+        assert!(stderr.contains(part), "{more:?}: {stderr}");
+    }
 }
 
 #[test]

@@ -129,6 +129,51 @@ fn approved_commands_and_waivers_pass_a_freeze() {
 }
 
 #[test]
+fn a_calendar_freezes_and_its_way_out_is_by_the_seats_that_it_names() {
+    let stage = stage();
+    let kubectl = stage.plane().kubectl();
+    opt_in(&stage);
+    let enact = |name: &str, action: &Value, people: &[(&str, &str)]| {
+        let file = command(&stage, (SHOP, name), action, people);
+        takes_effect(&stage, (SHOP, name), &file);
+        file
+    };
+    let freezers = [("tina", "CTK"), ("alma", "ALPHA"), ("frank", "SRE")];
+    let always = json!({"timeZone": "Europe/Berlin", "windows": [{"firstDay": "2020-01-01"}]});
+    let soon = from_now(7 * 86_400);
+    let later = json!({"timeZone": "Europe/Berlin", "windows": [{"firstDay": soon.split('T').next()}]});
+    enact("later", &json!({"type": "Freeze", "freeze": {"calendar": later}}), &freezers);
+    let open = ask(kubectl, &set_image(2));
+    assert!(open.ok, "no window is open yet: {}", open.stderr);
+    let action = json!({"type": "Freeze", "freeze": {"calendar": always, "wayOut": ["CEK"]}});
+    let calendar = enact("calendar", &action, &freezers);
+    wait_frozen(&stage);
+    let denied = ask(kubectl, &set_image(3));
+    refused("in a window", &denied);
+    assert!(denied.stderr.contains("in the windows 2020-01-01.. (Europe/Berlin)"), "{}", denied.stderr);
+    assert!(denied.stderr.contains("a waiver for it needs CEK"), "{}", denied.stderr);
+
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout"});
+    let waive = json!({"type": "Waive", "waive": {"rule": "freeze", "target": target, "until": from_now(600)}});
+    let usual = [("fay", "SRE"), ("alec", "ALPHA"), ("tom", "CTK"), ("eve", "TCC")];
+    let file = command(&stage, (SHOP, "usual"), &waive, &usual);
+    rejects(&stage, &file, "SeatsMissing");
+    // The first calendar names nobody: for it those sign who may thaw.
+    enact("waive", &waive, &[usual.as_slice(), &[("carol", "CEK")]].concat());
+    assert!(eventually(|| ask(kubectl, &set_image(4)).ok.then_some(())).is_some(), "out of the freeze");
+    let cart = || kubectl.ask(&["apply", "-f", "-"], &manifest("cart", "registry.example/cart:1")).expect("runs");
+    refused("another workload", &cart());
+
+    let thawers = [("tom", "CTK"), ("alec", "ALPHA"), ("fay", "SRE")];
+    let all = command(&stage, (SHOP, "all"), &json!({"type": "Thaw", "thaw": {}}), &thawers);
+    rejects(&stage, &all, "NothingToDo");
+    let one = json!({"type": "Thaw", "thaw": {"freeze": digest(&stage, &calendar)}});
+    enact("one", &one, &thawers);
+    assert!(eventually(|| cart().ok.then_some(())).is_some(), "the calendar is ended");
+    stage.cli().run(&["ledger", "head"]).expect("it verifies");
+}
+
+#[test]
 fn article_iii_alpha_suspends_a_freeze_of_ctk_and_answers_to_cek() {
     let stage = stage();
     let kubectl = stage.plane().kubectl();

@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use crate::acts::{begin, check, digest, draft, enact, no_target, signed};
 use crate::org::{NOW, Org, apply, create, facts};
 
-const FREEZERS: [(&str, &str); 3] = [("tina", "CTK"), ("alma", "ALPHA"), ("frank", "SRE")];
-const THAWERS: [(&str, &str); 3] = [("tom", "CTK"), ("alec", "ALPHA"), ("fay", "SRE")];
+pub(crate) const FREEZERS: [(&str, &str); 3] = [("tina", "CTK"), ("alma", "ALPHA"), ("frank", "SRE")];
+pub(crate) const THAWERS: [(&str, &str); 3] = [("tom", "CTK"), ("alec", "ALPHA"), ("fay", "SRE")];
 
-fn at(seconds: u64) -> UnixSeconds {
+pub(crate) fn at(seconds: u64) -> UnixSeconds {
     NOW.plus(Seconds(seconds))
 }
 
-fn named(name: &str, mut object: Value) -> Value {
+pub(crate) fn named(name: &str, mut object: Value) -> Value {
     object["metadata"]["name"] = json!(name);
     object
 }
@@ -36,7 +36,7 @@ fn checkout() -> GatedTarget {
     GatedTarget { kind: GatedKind::Deployment, namespace: "shop".into(), name: "checkout".into() }
 }
 
-fn change(template: u8) -> GateRequest {
+pub(crate) fn change(template: u8) -> GateRequest {
     GateRequest {
         uid: format!("u{template}"),
         operation: Operation::Update,
@@ -48,13 +48,13 @@ fn change(template: u8) -> GateRequest {
 }
 
 #[track_caller]
-fn passes(name: &str, request: &GateRequest, state: &State, now: UnixSeconds) {
+pub(crate) fn passes(name: &str, request: &GateRequest, state: &State, now: UnixSeconds) {
     let facts = Facts { now, ..no_target() };
     assert_eq!(gate(request, state, &facts).map(|g| g.decision.message()), None, "{name}");
 }
 
 #[track_caller]
-fn frozen(name: &str, request: &GateRequest, state: &State, now: UnixSeconds) -> Decision {
+pub(crate) fn frozen(name: &str, request: &GateRequest, state: &State, now: UnixSeconds) -> Decision {
     let decision = gate(request, state, &Facts { now, ..no_target() }).expect(name).decision;
     assert_eq!(decision.reason(), Reason::NamespaceFrozen, "{name}");
     decision
@@ -167,7 +167,7 @@ fn who_freezes_thaws_and_nobody_below() {
     check("an end that is over", &signed(&org, over, &FREEZERS), &state, Reason::Expired);
 }
 
-fn waive(rule: &str, until: UnixSeconds) -> Value {
+pub(crate) fn waive(rule: &str, until: UnixSeconds) -> Value {
     let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "checkout", "namespace": "shop"});
     draft("Waive", json!({"rule": rule, "target": target, "until": until.to_string()}))
 }

@@ -9,6 +9,7 @@ mod commands;
 mod delegation;
 mod emergency;
 mod epochs;
+mod freezes;
 mod government;
 #[path = "../shared/hardware_key.rs"]
 mod hardware_key;

@@ -6,10 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DIGEST_PATTERN, TIME_PATTERN, WorkloadRef};
-
-/// Pattern of the name of a namespace.
-const NAMESPACE_PATTERN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+use super::{DIGEST_PATTERN, FreezeAction, NAMESPACE_PATTERN, TIME_PATTERN, ThawAction, WorkloadRef};
 
 /// Exactly one action; `type` names it and the field of the same name holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -205,30 +202,6 @@ pub struct IsolateAction {
     /// The isolation ends by itself at this time, in UTC with whole seconds.
     #[schemars(regex(pattern = TIME_PATTERN), length(max = 20))]
     pub until: String,
-}
-
-/// Freezes a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FreezeAction {
-    /// Only for commands in `miax-system`: the namespace. Elsewhere a command freezes its own namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = NAMESPACE_PATTERN))]
-    pub namespace: Option<String>,
-    /// The freeze ends by itself at this time, in UTC with whole seconds; without it, it lasts until it is thawed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = TIME_PATTERN), length(max = 20))]
-    pub until: Option<String>,
-}
-
-/// Ends the freeze of a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ThawAction {
-    /// Only for commands in `miax-system`: the namespace. Elsewhere a command thaws its own namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = NAMESPACE_PATTERN))]
-    pub namespace: Option<String>,
 }
 
 /// Takes one workload out of one rule.

@@ -3,10 +3,11 @@
 mod epoch;
 mod object;
 mod places;
+mod windows;
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::trust::to_yaml;
 use crate::units::{Digest, UnixSeconds};
@@ -18,6 +19,7 @@ use super::source::Trust;
 use epoch::opening;
 use object::{Common, Drafted, End, Place, Workload, gated, object};
 use places::places;
+use windows::Windows;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -110,19 +112,33 @@ enum Action {
     /// Let no pod template of a namespace change, but by commands.
     #[command(after_help = "Examples:
   miax draft freeze -n shop --for 8h --reason 'audit' --audience prod-eu --out freeze.yaml
-  miax draft freeze -n shop --system --reason 'audit' --audience prod-eu    # until it is thawed; stands in miax-system")]
+  miax draft freeze -n shop --system --reason 'audit' --audience prod-eu    # until it is thawed; stands in miax-system
+  miax draft freeze -n shop --window 'Fri 16:00-24:00' --window Sat,Sun --time-zone Europe/Berlin --way-out SRE,CTK \\
+      --reason 'nobody is here' --audience prod-eu --out weekends.yaml")]
     Freeze {
         #[command(flatten)]
         end: End,
+        #[command(flatten)]
+        windows: Windows,
+        /// Seats that all must sign a waiver for it, instead of those who may thaw.
+        #[arg(long, value_delimiter = ',', value_name = "SEAT")]
+        way_out: Vec<String>,
         #[command(flatten)]
         place: Place,
         #[command(flatten)]
         common: Common,
     },
-    /// End the freeze of a namespace.
-    #[command(after_help = "Example:
-  miax draft thaw -n shop --reason 'the audit is over' --audience prod-eu --out thaw.yaml")]
+    /// End the freezes of a namespace, or let them rest for a time.
+    #[command(after_help = "Examples:
+  miax draft thaw -n shop --reason 'the audit is over' --audience prod-eu --out thaw.yaml
+  miax draft thaw -n shop --for 4h --reason 'OPS-7' --audience prod-eu    # they hold again then; calendars rest too
+  miax draft thaw -n shop --freeze sha256:9f2c... --reason 'no free weekends' --audience prod-eu    # ends a calendar")]
     Thaw {
+        /// Digest of the Freeze command whose freeze it is, as `miax status` prints it; a calendar is ended by it alone.
+        #[arg(long)]
+        freeze: Option<Digest>,
+        #[command(flatten)]
+        end: End,
         #[command(flatten)]
         place: Place,
         #[command(flatten)]
@@ -273,6 +289,12 @@ pub(super) fn run(arguments: Arguments) -> Result<Answer, Failure> {
     Ok(Answer::Yes)
 }
 
+/// The fields that have a value.
+fn given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Value {
+    let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(given.collect())
+}
+
 fn meaning(action: Action, now: UnixSeconds) -> Result<(Drafted, Common), Failure> {
     Ok(match action {
         Action::Scale { replicas, workload, common } => {
@@ -292,11 +314,17 @@ fn meaning(action: Action, now: UnixSeconds) -> Result<(Drafted, Common), Failur
             let fields = json!({"until": end.required(now)?.to_string()});
             (Drafted::on_workload("Isolate", fields, &workload, &common)?, common)
         }
-        Action::Freeze { end, place, common } => {
-            let fields = end.at(now)?.map_or_else(|| json!({}), |until| json!({"until": until.to_string()}));
+        Action::Freeze { end, windows, way_out, place, common } => {
+            let until = end.at(now)?.map(|until| json!(until.to_string()));
+            let seats = (!way_out.is_empty()).then(|| json!(way_out));
+            let fields = given([("until", until), ("calendar", windows.calendar()?), ("wayOut", seats)]);
             (Drafted::on_namespace("Freeze", fields, &place, &common)?, common)
         }
-        Action::Thaw { place, common } => (Drafted::on_namespace("Thaw", json!({}), &place, &common)?, common),
+        Action::Thaw { freeze, end, place, common } => {
+            let until = end.at(now)?.map(|until| json!(until.to_string()));
+            let fields = given([("freeze", freeze.map(|digest| json!(digest))), ("until", until)]);
+            (Drafted::on_namespace("Thaw", fields, &place, &common)?, common)
+        }
         Action::Waive { rule, end, workload, common } => {
             let until = end.required(now)?;
             let fields = json!({"rule": rule, "until": until.to_string()});

@@ -157,13 +157,13 @@ fn verdict(verdict: Verdict) -> &'static str {
 
 fn upon(action: &StateAction) -> Option<Digest> {
     match action {
-        StateAction::Freeze { namespace: _, until: _ }
-        | StateAction::Thaw { namespace: _ }
+        StateAction::Freeze { namespace: _, until: _, calendar: _, way_out: _ }
         | StateAction::Waive { rule: _, target: _, until: _ }
         | StateAction::AcknowledgeIncident { incident: _ }
         | StateAction::OpenEpoch(_)
         | StateAction::RevokeKey { key: _ } => None,
         StateAction::Mitigate(plan) => Some(plan.objective),
+        StateAction::Thaw { namespace: _, freeze, until: _ } => *freeze,
         StateAction::Override { decision, until: _ } => Some(*decision),
         StateAction::AcknowledgeOverride { command }
         | StateAction::Veto { command }

@@ -40,7 +40,8 @@ pub(super) fn facts(overview: &Overview<'_>) -> BTreeMap<String, String> {
         facts.insert(format!("waiting {}", one.decision.object), waiting_line(one));
     }
     for one in frozen {
-        facts.insert(format!("frozen {}", one.namespace), frozen_line(one));
+        let entry = one.freeze.standing.index;
+        facts.insert(format!("frozen {} by entry {entry}", one.namespace), frozen_line(one));
     }
     for one in waived {
         facts.insert(format!("waived {} for {}", one.rule, one.target), format!("until {}", one.until));

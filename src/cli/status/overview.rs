@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::constitution::{
-    Archived, DecisionEvent, EffectBeginEvent, Emergency, EnactEvent, Event, InForce, Mode, ObjectRef, Rule, Standing,
+    Archived, DecisionEvent, EffectBeginEvent, Emergency, Event, Freeze, InForce, Mode, ObjectRef, Rule, Standing,
     State, StateAction, Waiver,
 };
 use crate::ledger::Report;
@@ -20,10 +20,9 @@ pub(super) struct Soundness {
     pub(super) findings: Vec<String>,
 }
 
-/// What the entries say that State forgets: which commands froze what, and when overrides end.
+/// What the entries say that State forgets: when overrides end.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    freezes: BTreeMap<Digest, String>,
     overrides: BTreeMap<LogIndex, UnixSeconds>,
 }
 
@@ -38,7 +37,11 @@ pub(super) struct Waiting<'a> {
 /// A freeze that nobody ended.
 pub(super) struct Frozen<'a> {
     pub(super) namespace: &'a str,
-    pub(super) freeze: &'a Standing,
+    pub(super) freeze: &'a Freeze,
+    /// When a window of its calendar opens or closes.
+    pub(super) turns: Option<UnixSeconds>,
+    /// Whether it stops changes now.
+    pub(super) holds: bool,
     /// Entry and end of the override that suspends it.
     pub(super) overridden: Option<(LogIndex, Option<UnixSeconds>)>,
 }
@@ -95,24 +98,8 @@ impl History {
     /// Takes the next entry in.
     pub(super) fn take(&mut self, recorded: &Recorded) {
         let Event::Enact(event) = &recorded.event else { return };
-        let EnactEvent { digest, action, .. } = event.as_ref();
-        match action {
-            StateAction::Freeze { namespace, until: _ } => {
-                self.freezes.insert(*digest, namespace.clone());
-            }
-            StateAction::Override { decision: _, until } => {
-                self.overrides.insert(recorded.index, *until);
-            }
-            StateAction::Thaw { .. }
-            | StateAction::Waive { .. }
-            | StateAction::AcknowledgeOverride { .. }
-            | StateAction::AcknowledgeIncident { .. }
-            | StateAction::RevokeKey { .. }
-            | StateAction::Veto { .. }
-            | StateAction::Review { .. }
-            | StateAction::RatifyAmendment { .. }
-            | StateAction::OpenEpoch(_)
-            | StateAction::Mitigate(_) => {}
+        if let StateAction::Override { decision: _, until } = &event.action {
+            self.overrides.insert(recorded.index, *until);
         }
     }
 }
@@ -210,10 +197,11 @@ impl Waiting<'_> {
 
 impl Frozen<'_> {
     fn value(&self) -> Value {
-        let Self { namespace, freeze, overridden } = self;
-        let Standing { decision, index, organ, until } = freeze;
+        let Self { namespace, freeze, turns, holds, overridden } = self;
+        let Freeze { standing: Standing { decision, index, organ, until }, calendar, way_out, rests_until } = freeze;
         json!({
             "namespace": namespace, "organ": organ.as_ref(), "until": until, "index": index, "decision": decision,
+            "calendar": calendar, "turns": turns, "wayOut": way_out, "restsUntil": rests_until, "holds": holds,
             "overridden": overridden.map(|(index, until)| json!({"index": index, "until": until})),
         })
     }
@@ -229,16 +217,19 @@ impl Due<'_> {
     }
 }
 
-/// Every freeze that was neither thawed nor replaced and has not ended, also one that an override suspends.
+/// Every freeze that was not thawed and has not ended, also one that rests, is overridden, or whose calendar pauses.
 fn frozen<'a>(state: &'a State, history: &'a History, now: UnixSeconds) -> Vec<Frozen<'a>> {
-    let stands = |(digest, namespace): (&'a Digest, &'a String)| {
-        let freeze = state.decision(digest, now)?;
-        let overridden = state.overridden(digest, now).map(|index| (index, history.overrides.get(&index).copied()));
-        Some(Frozen { namespace, freeze, overridden })
+    let stands = |(namespace, freeze): (&'a str, &'a Freeze)| {
+        let over = state.overridden(&freeze.standing.decision, now);
+        Frozen {
+            namespace,
+            freeze,
+            turns: freeze.calendar.as_ref().and_then(|calendar| calendar.turns(now)),
+            holds: freeze.holds(now) && over.is_none(),
+            overridden: over.map(|index| (index, history.overrides.get(&index).copied())),
+        }
     };
-    let mut list: Vec<Frozen<'a>> = history.freezes.iter().filter_map(stands).collect();
-    list.sort_by_key(|f| f.namespace);
-    list
+    state.freezes(now).map(stands).collect()
 }
 
 /// What is owed, the soonest first.

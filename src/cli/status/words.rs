@@ -1,7 +1,7 @@
 //! The status in words: sections for people.
 
 use crate::api::reason::Reason;
-use crate::constitution::{Archived, Finding, InForce, Lifetime, Standing, Waiver};
+use crate::constitution::{Archived, Finding, Freeze, InForce, Lifetime, Standing, Waiver};
 use crate::units::UnixSeconds;
 
 use super::super::output::{Tone, one_line, paint, plain};
@@ -96,18 +96,35 @@ pub(super) fn obstacles(findings: &[Finding]) -> impl Iterator<Item = &Finding> 
 }
 
 pub(super) fn frozen_line(frozen: &Frozen<'_>) -> String {
-    let Frozen { namespace, freeze, overridden } = frozen;
-    let Standing { decision, index, organ, until } = freeze;
+    let Frozen { namespace, freeze, turns, holds: _, overridden } = frozen;
+    let Freeze { standing, calendar, way_out: _, rests_until } = freeze;
+    let Standing { decision, index, organ, until } = standing;
     let end = until.map_or_else(|| "it is thawed".to_owned(), |until| until.to_string());
     let over = overridden.map(|(entry, until)| {
         let until = until.map(|u| format!(" until {u}")).unwrap_or_default();
         paint(&format!(", OVERRIDDEN{until} by entry {entry}: nothing is stopped"), Tone::Doubt)
     });
-    format!("{namespace} by {organ} until {end} (entry {index}, {decision}){}", over.unwrap_or_default())
+    let rests = rests_until.map(|until| paint(&format!(", RESTS until {until}"), Tone::Doubt)).unwrap_or_default();
+    let windows = calendar.as_ref().map(|windows| format!(" in {windows}{}", window(*turns, frozen.holds)));
+    let (windows, over) = (windows.unwrap_or_default(), over.unwrap_or_default());
+    one_line(&format!("{namespace} by {organ}{windows} until {end} (entry {index}, {decision})")) + &rests + &over
+}
+
+/// What of its windows is next.
+fn window(turns: Option<UnixSeconds>, holds: bool) -> String {
+    match (turns, holds) {
+        (Some(at), true) => format!(", this window until {at}"),
+        (Some(at), false) => format!(", the next from {at}"),
+        (None, _) => String::new(),
+    }
 }
 
 fn unfreeze(frozen: &Frozen<'_>) -> String {
-    format!("run: miax draft thaw -n {}", frozen.namespace)
+    let namespace = frozen.namespace;
+    match frozen.freeze.calendar {
+        None => format!("run: miax draft thaw -n {namespace}"),
+        Some(_) => format!("run: miax draft thaw -n {namespace} --freeze {}", frozen.freeze.standing.decision),
+    }
 }
 
 fn waived_line(waiver: &Waiver) -> String {

@@ -1,10 +1,12 @@
 //! What commands do to the constitution's own state.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::units::{BlockNumber, Digest, UnixSeconds};
 
-use super::{GatedTarget, Target};
+use super::{Calendar, GatedTarget, Target};
 
 /// What a command does to the constitution's own state; its whole effect is in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,11 +19,23 @@ pub enum StateAction {
         /// When it ends by itself; `None` means when it is thawed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<UnixSeconds>,
+        /// When it holds; `None` means always.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        calendar: Option<Calendar>,
+        /// Organs that must all sign a waiver for it; empty means those that may thaw.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        way_out: BTreeSet<String>,
     },
-    /// Ends the freeze of a namespace.
+    /// Ends freezes of a namespace, or lets them rest.
     Thaw {
         /// The namespace.
         namespace: String,
+        /// Digest of the command that froze; `None` means all of them, but calendars do not end by this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        freeze: Option<Digest>,
+        /// Until when they rest; `None` means that they end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<UnixSeconds>,
     },
     /// Takes one workload out of one rule, or out of a freeze.
     Waive {
@@ -115,9 +129,18 @@ impl StateAction {
     /// What it does, in a few words.
     pub(in super::super) fn summary(&self) -> String {
         match self {
-            Self::Freeze { namespace, until: Some(until) } => format!("Freeze the namespace {namespace} until {until}"),
-            Self::Freeze { namespace, until: None } => format!("Freeze the namespace {namespace} until it is thawed"),
-            Self::Thaw { namespace } => format!("Thaw the namespace {namespace}"),
+            Self::Freeze { namespace, until, calendar, way_out } => {
+                let windows = calendar.as_ref().map(|c| format!(" in {c}")).unwrap_or_default();
+                let end = until.map_or_else(|| "it is thawed".to_owned(), |until| until.to_string());
+                let seats: Vec<&str> = way_out.iter().map(String::as_str).collect();
+                let out = if seats.is_empty() { String::new() } else { format!(", way out by {}", seats.join(", ")) };
+                format!("Freeze the namespace {namespace}{windows} until {end}{out}")
+            }
+            Self::Thaw { namespace, freeze, until } => {
+                let which = freeze.map(|digest| format!(" from the freeze {digest}")).unwrap_or_default();
+                let end = until.map(|until| format!(" until {until}")).unwrap_or_default();
+                format!("Thaw the namespace {namespace}{which}{end}")
+            }
             Self::Waive { rule, target, until } => format!("Waive {rule} for {target} until {until}"),
             Self::RevokeKey { key } => format!("Revoke the key {key}"),
             Self::RatifyAmendment { charter } => format!("Ratify the emergency charter {charter}"),

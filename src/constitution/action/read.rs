@@ -1,5 +1,7 @@
 //! Reads the action of a command and checks that it makes sense.
 
+use std::collections::BTreeSet;
+
 use crate::api::GatedKind;
 use crate::api::names::{LEDGER_NAMESPACE, SYSTEM_NAMESPACE};
 use crate::api::reason::Reason;
@@ -7,7 +9,9 @@ use crate::api::v1alpha1 as api;
 use crate::units::{BlockNumber, Digest, UnixSeconds};
 
 use super::super::document::{Document, DocumentError, time};
-use super::{Action, GatedTarget, Mitigation, OpenEpoch, Patch, StateAction, Target, WorkloadAction, WorkloadKind};
+use super::{
+    Action, Calendar, GatedTarget, Mitigation, OpenEpoch, Patch, StateAction, Target, WorkloadAction, WorkloadKind,
+};
 
 /// Most replicas that a command may ask for; the schema of the CRD has the same number.
 const MAX_REPLICAS: i32 = 100_000;
@@ -112,14 +116,23 @@ fn read_isolate(raw: &api::IsolateAction, document: &Document) -> Read {
 }
 
 fn read_freeze(raw: &api::FreezeAction, document: &Document) -> Read {
-    let api::FreezeAction { namespace, until } = raw;
+    let api::FreezeAction { namespace, until, calendar, way_out } = raw;
     let until = until.as_deref().map(|t| time("spec.action.freeze.until", t)).transpose()?;
-    Ok(StateAction::Freeze { namespace: reach(namespace.as_deref(), document)?, until }.into())
+    let calendar = calendar.clone().map(Calendar::try_from).transpose();
+    let calendar = calendar.map_err(|e| invalid(format!("spec.action.freeze.calendar.{e}")))?;
+    let seats: BTreeSet<String> = way_out.iter().cloned().collect();
+    if seats.len() < way_out.len() {
+        return Err(invalid(format!("freeze.wayOut: a seat stands twice in {}", way_out.join(", "))));
+    }
+    let namespace = reach(namespace.as_deref(), document)?;
+    Ok(StateAction::Freeze { namespace, until, calendar, way_out: seats }.into())
 }
 
 fn read_thaw(raw: &api::ThawAction, document: &Document) -> Read {
-    let api::ThawAction { namespace } = raw;
-    Ok(StateAction::Thaw { namespace: reach(namespace.as_deref(), document)? }.into())
+    let api::ThawAction { namespace, freeze, until } = raw;
+    let freeze = freeze.as_deref().map(|digest| read_digest("thaw.freeze", digest)).transpose()?;
+    let until = until.as_deref().map(|t| time("spec.action.thaw.until", t)).transpose()?;
+    Ok(StateAction::Thaw { namespace: reach(namespace.as_deref(), document)?, freeze, until }.into())
 }
 
 fn read_waive(raw: &api::WaiveAction, document: &Document) -> Read {

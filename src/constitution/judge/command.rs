@@ -9,7 +9,7 @@ use crate::trust::{Keyring as _, Verb};
 use crate::units::UnixSeconds;
 
 use super::super::action::{Action, FREEZE, StateAction};
-use super::super::charter::{Charter, Mode, Pending, Rule, Scope};
+use super::super::charter::{Amount, Charter, FilledBy, Mode, Pending, Requirement, Rule, Scope};
 use super::super::command::Command;
 use super::super::decision::Finding;
 use super::super::document::DocumentError;
@@ -49,7 +49,7 @@ pub(in super::super) fn judge_command(object: &Value, state: &State, facts: &Fac
     if rules.is_empty() {
         findings.push(uncovered(&command, charter, &advisory));
     }
-    let waived = waived_rules(&command, charter, &rules);
+    let waived = waived_rules(&command, charter, &rules, state, facts.now);
     rules.extend(&waived);
     findings.extend(overdue(&rules, state, facts.now));
     let (signatures, counted) = check_signatures(document, &rules, charter, state, facts, &mut findings);
@@ -87,17 +87,34 @@ fn uncovered(command: &Command, charter: &Charter, advisory: &[&Rule]) -> Findin
 }
 
 /// An exception is as strong as what it switches off: whoever waives a rule fills its seats too; whoever takes a workload out
-/// of a freeze fills those for a thaw. Who may author stays a matter of the rules for Waive.
-fn waived_rules(command: &Command, charter: &Charter, rules: &[&Rule]) -> Vec<Rule> {
+/// of a freeze fills the seats that the freeze names for that, or those for a thaw (ADR 0030). Who may author stays a matter of
+/// the rules for Waive.
+fn waived_rules(command: &Command, charter: &Charter, rules: &[&Rule], state: &State, now: UnixSeconds) -> Vec<Rule> {
     let Action::State(StateAction::Waive { rule: name, target, until: _ }) = &command.action else { return Vec::new() };
     let authors: BTreeSet<String> = rules.iter().flat_map(|r| r.authors.iter().cloned()).collect();
-    let thaws = |rule: &Rule| {
+    let bind = |rule: &Rule| Rule { authors: authors.clone(), mode: Mode::Enforce, ..rule.clone() };
+    if name != FREEZE {
+        return charter.rules.iter().filter(|r| r.name == *name && r.covers_workloads()).map(bind).collect();
+    }
+    let freezes = || state.freezes_of(&target.namespace, now);
+    let ways = freezes().filter(|f| !f.way_out.is_empty()).map(|f| way_out(&f.way_out, &authors));
+    let thaws = |rule: &&Rule| {
         matches!(&rule.scope, Scope::Commands { actions, namespaces, .. }
             if actions.contains("Thaw") && (namespaces.is_empty() || namespaces.contains(&target.namespace)))
     };
-    let switched_off =
-        charter.rules.iter().filter(|r| (r.name == *name && r.covers_workloads()) || (name == FREEZE && thaws(r)));
-    switched_off.map(|r| Rule { authors: authors.clone(), mode: Mode::Enforce, ..r.clone() }).collect()
+    let usual = freezes().any(|f| f.way_out.is_empty());
+    charter.rules.iter().filter(|_| usual).filter(thaws).map(bind).chain(ways).collect()
+}
+
+/// What a freeze asks of whoever takes a workload out of it: one person of each organ.
+fn way_out(organs: &BTreeSet<String>, authors: &BTreeSet<String>) -> Rule {
+    let seat = |organ: &String| Requirement {
+        seats: BTreeSet::from([organ.clone()]),
+        amount: Amount::Count(1),
+        by: FilledBy::Person,
+        hardware: false,
+    };
+    engine_rule("way-out", "VII", authors.clone(), organs.iter().map(seat).collect())
 }
 
 /// Takes back what is missing under rules that do not bind the command's workload now, and says which waivers did it.
@@ -131,19 +148,24 @@ fn governing<'a>(command: &Command, state: &'a State, facts: &Facts) -> Option<&
     }
 }
 
-/// The one rule of the engine's own: whoever holds a key may revoke it alone, for any of their seats and at any time. A key
+/// A rule of the engine's own: whoever holds a key may revoke it alone, for any of their seats and at any time. A key
 /// that may be in other hands cannot wait for a quorum; and who has it can do no harm with taking it away from themselves.
 fn own_key_rule(command: &Command, charter: &Charter) -> Option<Rule> {
     let Action::State(StateAction::RevokeKey { key }) = &command.action else { return None };
     let owner = charter.owner_of(key)?;
     let author = command.document.signatures.iter().find(|s| s.verb == Verb::Author)?;
     let authors = charter.principals.get(owner)?.seats.clone();
-    (author.principal == owner).then(|| Rule {
-        name: "own-key".to_owned(),
-        article: "I".to_owned(),
+    (author.principal == owner).then(|| engine_rule("own-key", "I", authors, Vec::new()))
+}
+
+/// A rule that no charter writes. It is found by the engine, and matches nothing by its scope.
+fn engine_rule(name: &str, article: &str, authors: BTreeSet<String>, require: Vec<Requirement>) -> Rule {
+    Rule {
+        name: name.to_owned(),
+        article: article.to_owned(),
         scope: Scope::Commands { actions: BTreeSet::new(), impact: None, namespaces: BTreeSet::new() },
         authors,
-        require: Vec::new(),
+        require,
         max_validity: None,
         ratify_within: None,
         post_mortem_within: None,
@@ -152,7 +174,7 @@ fn own_key_rule(command: &Command, charter: &Charter) -> Option<Rule> {
         mode: Mode::Enforce,
         pending: Pending::Refuse,
         overrides: BTreeSet::new(),
-    })
+    }
 }
 
 /// Every rule that matches; all must be satisfied.

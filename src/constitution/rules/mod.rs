@@ -4,6 +4,7 @@
 mod audience;
 mod consumed;
 mod floor;
+mod freeze;
 mod ground;
 mod obligation;
 mod oversight;

@@ -9,8 +9,9 @@ use super::super::charter::{Charter, ROOT_RANK, Rule};
 use super::super::decision::Finding;
 use super::super::event::SignerRef;
 use super::super::state::{CommandState, Owed, State};
+use super::freeze;
 
-fn finding(reason: Reason, message: String) -> Finding {
+pub(super) fn finding(reason: Reason, message: String) -> Finding {
     Finding { reason, message, rule: None, next: None }
 }
 
@@ -35,8 +36,10 @@ pub(in super::super) struct Case<'a> {
 pub(in super::super) fn state_action(action: &StateAction, case: &Case<'_>) -> Vec<Finding> {
     let Case { charter, state, now, rules: _, signatures } = *case;
     match action {
-        StateAction::Freeze { namespace, until } => freeze(namespace, *until, case).into_iter().collect(),
-        StateAction::Thaw { namespace } => thaw(namespace, case),
+        StateAction::Freeze { namespace, until, calendar, way_out } => {
+            freeze::freeze(namespace, *until, calendar.as_ref(), way_out, case)
+        }
+        StateAction::Thaw { namespace, freeze, until } => freeze::thaw(namespace, freeze.as_ref(), *until, case),
         StateAction::Waive { rule, target, until } => waive(rule, target, *until, case).into_iter().collect(),
         StateAction::Override { decision, until: _ } => overriding(decision, case).into_iter().collect(),
         StateAction::RevokeKey { key } => revocation(key, charter, state).into_iter().collect(),
@@ -99,41 +102,16 @@ fn opening_of(opening: &OpenEpoch, state: &State) -> Option<Finding> {
     })
 }
 
-fn nothing(what: &str, index: LogIndex) -> Finding {
+pub(super) fn nothing(what: &str, index: LogIndex) -> Finding {
     finding(Reason::NothingToDo, format!("{what} (ledger entry {index})"))
-}
-
-/// A freeze in force is only ever made longer; to end it earlier it must be thawed.
-fn freeze(namespace: &str, until: Option<UnixSeconds>, case: &Case<'_>) -> Option<Finding> {
-    let standing = case.state.standing_freeze(namespace, case.now)?;
-    let longer = match (standing.until, until) {
-        (Some(now), Some(next)) => next > now,
-        (Some(_), None) => true,
-        (None, _) => false,
-    };
-    (!longer).then(|| nothing("the namespace is frozen at least as long already", standing.index))
-}
-
-/// Nobody below thaws what an organ froze: that would be an override without its bounds. A freeze that is overridden can be
-/// ended too; else it would hold again.
-fn thaw(namespace: &str, case: &Case<'_>) -> Vec<Finding> {
-    let Some(standing) = case.state.standing_freeze(namespace, case.now) else {
-        return vec![finding(Reason::NothingToDo, format!("the namespace {namespace} is not frozen"))];
-    };
-    let author = case.signatures.iter().filter(|s| s.verb() == Verb::Author);
-    let low = author.filter(|s| rank(case.charter, s.seat()) > rank(case.charter, &standing.organ));
-    low.map(|s| {
-        let message =
-            format!("{} froze it (ledger entry {}), and {} ranks below", standing.organ, standing.index, s.seat());
-        finding(Reason::RankTooLow, message)
-    })
-    .collect()
 }
 
 /// Only what exists can be waived, and only what is not waived as long already.
 fn waive(rule: &str, target: &Target, until: UnixSeconds, case: &Case<'_>) -> Option<Finding> {
-    let known = rule == FREEZE || case.charter.rules.iter().any(|r| r.name == rule && r.covers_workloads());
-    if !known {
+    if rule == FREEZE {
+        return freeze::waive(target, until, case);
+    }
+    if !case.charter.rules.iter().any(|r| r.name == rule && r.covers_workloads()) {
         let message =
             format!("`{rule}` is not a rule for workloads; a rule of the charter or `{FREEZE}` can be waived");
         return Some(finding(Reason::FieldInvalid, message));
@@ -159,7 +137,7 @@ fn overriding(decision: &Digest, case: &Case<'_>) -> Option<Finding> {
     Some(finding(Reason::RankTooLow, message))
 }
 
-fn rank(charter: &Charter, organ: &str) -> u32 {
+pub(super) fn rank(charter: &Charter, organ: &str) -> u32 {
     charter.organs.get(organ).copied().unwrap_or(u32::MAX)
 }
 

@@ -31,7 +31,7 @@ pub use archive::Archived;
 pub use charters::Emergency;
 pub use command::CommandState;
 pub use form::StateFormError;
-pub use government::{Standing, Waiver};
+pub use government::{Freeze, Standing, Waiver};
 pub use in_force::{InForce, Lifetime};
 pub use objectives::{Measured, Objective, Plan};
 pub use obligation::{Obligation, Owed};
@@ -201,20 +201,18 @@ impl State {
         self.government.vetoed(command, now)
     }
 
-    /// The freeze of a namespace that holds now.
-    #[must_use]
-    pub fn frozen(&self, namespace: &str, now: UnixSeconds) -> Option<&Standing> {
-        self.government.frozen(namespace, now)
+    /// The freezes that stop changes of a namespace now.
+    pub fn freezing(&self, namespace: &str, now: UnixSeconds) -> impl Iterator<Item = &Freeze> {
+        self.government.freezing(namespace, now)
     }
 
-    /// The freeze of a namespace that holds now, or would if it were not overridden.
-    #[must_use]
-    pub fn standing_freeze(&self, namespace: &str, now: UnixSeconds) -> Option<&Standing> {
-        self.government.standing_freeze(namespace, now)
+    /// The freezes of a namespace that nobody ended: also those that rest, are overridden, or whose calendar pauses.
+    pub fn freezes_of(&self, namespace: &str, now: UnixSeconds) -> impl Iterator<Item = &Freeze> {
+        self.government.freezes_of(namespace, now)
     }
 
-    /// Every freeze that holds now, by namespace.
-    pub fn freezes(&self, now: UnixSeconds) -> impl Iterator<Item = (&str, &Standing)> {
+    /// The same of every namespace.
+    pub fn freezes(&self, now: UnixSeconds) -> impl Iterator<Item = (&str, &Freeze)> {
         self.government.freezes(now)
     }
 
