@@ -280,6 +280,7 @@ fn wrong_values_are_refused() {
     let both = "controller.prometheus.token.audience=a,controller.prometheus.token.secret=t";
     check(&["--set", &format!("controller.prometheus.url=https://p.example,{both}")], "not both");
     check(&["--set", "monitoring.podMonitor.interval=often"], "interval");
-    check(&["--set", "monitoring.serviceMonitor.enabled=true"], "serviceMonitor");
+    let both = "monitoring.podMonitor.enabled=true,monitoring.serviceMonitor.enabled=true";
+    check(&["--set", both], "a podMonitor or a serviceMonitor, not both");
     check(&["--namespace", "elsewhere"], "install into the namespace miax-system");
 }

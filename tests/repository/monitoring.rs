@@ -127,11 +127,24 @@ fn every_alert_says_what_happened_and_where_to_read_on() {
 
 #[test]
 fn nothing_watches_by_default_and_every_pod_is_scraped_when_it_does() {
-    let kinds = ["PodMonitor", "PrometheusRule", "ConfigMap"];
+    let kinds = ["PodMonitor", "ServiceMonitor", "PrometheusRule", "ConfigMap"];
     assert!(!rendered(&[]).iter().any(|o| kinds.contains(&text(o, "/kind"))));
     let monitor = watching("PodMonitor", "miax");
-    let port = &monitor["spec"]["podMetricsEndpoints"][0]["port"];
+    let scraped = &monitor["spec"]["podMetricsEndpoints"][0];
+    let port = &scraped["port"];
     let wanted = monitor["spec"]["selector"]["matchLabels"].as_object().expect("labels");
+    // A ServiceMonitor scrapes the same pods in the same way, through a Service that lists them, ready or not.
+    let others = rendered(&["--set", "monitoring.serviceMonitor.enabled=true"]);
+    let other = |kind: &str, name: &str| {
+        let found = others.iter().find(|o| (text(o, "/kind"), text(o, "/metadata/name")) == (kind, name));
+        found.expect(kind)
+    };
+    let (service, by_service) = (other("Service", "miax-metrics"), other("ServiceMonitor", "miax"));
+    assert_eq!(&by_service["spec"]["endpoints"][0], scraped);
+    assert_eq!(by_service["spec"]["selector"]["matchLabels"], service["metadata"]["labels"]);
+    assert_eq!(service["spec"]["selector"].as_object(), Some(wanted));
+    assert_eq!((&service["spec"]["ports"][0]["name"], &service["spec"]["ports"][0]["targetPort"]), (port, port));
+    assert_eq!(service["spec"]["publishNotReadyAddresses"], true);
     let deployments: Vec<Value> = rendered(&[]).into_iter().filter(|o| o["kind"] == "Deployment").collect();
     assert_eq!(deployments.len(), 2);
     for deployment in deployments {

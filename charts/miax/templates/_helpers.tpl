@@ -27,6 +27,9 @@
 {{- fail "controller.prometheus.token takes an audience or a secret, not both" -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled -}}
+{{- fail "monitoring takes a podMonitor or a serviceMonitor, not both: every pod would be scraped twice" -}}
+{{- end -}}
 {{- with .Values.witnesses -}}
 {{- if and (eq .mode "require") (not .members) -}}
 {{- fail "witnesses.mode is require, but witnesses.members is empty: nothing could ever be allowed" -}}
@@ -35,6 +38,16 @@
 {{- fail "witnesses.quorum is larger than the number of witnesses.members" -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* How a pod is scraped; the context is the monitor's values. */}}
+{{- define "miax.scraped" -}}
+port: probes
+path: /metrics
+interval: {{ .interval }}
+relabelings:
+  # The alerts ask it: webhook or controller.
+  - {sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_component], targetLabel: role}
 {{- end -}}
 
 {{/* The name of the ConfigMap with the witnesses' authorities. */}}
