@@ -137,6 +137,15 @@ fn a_spent_budget_stops_deployments_until_a_plan_or_recovery() {
         &[("sign", "frank", "SRE"), ("approve", "alma", "ALPHA"), ("approve", "dana", "TCC")],
     );
     takes_effect(&the.stage, (SHOP, "plan"), "plan.yaml");
+    let told = the.stage.cli().run(&["status"]).expect("status");
+    for part in [
+        "budgets  1 objectives, 0 with",
+        "SLO shop/availability (99 % over the last 1h): budget SPENT since",
+        "plans    1",
+        "1 of 1 uses left",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
     the.wait_answer(3, true);
     assert!(!the.set_image(4).ok, "another template than the plan's");
     assert!(the.set_image(3).ok, "the one named change passes");

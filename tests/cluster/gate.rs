@@ -164,6 +164,15 @@ fn a_calendar_freezes_and_its_way_out_is_by_the_seats_that_it_names() {
     let cart = || kubectl.ask(&["apply", "-f", "-"], &manifest("cart", "registry.example/cart:1")).expect("runs");
     refused("another workload", &cart());
 
+    let told = stage.cli().run(&["status"]).expect("status");
+    for part in [
+        "frozen   2",
+        "shop by CTK in 2020-01-01.. (Europe/Berlin) until it is thawed",
+        &format!("miax draft thaw -n shop --freeze {}", digest(&stage, &calendar)),
+        ", the next from ",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
     let thawers = [("tom", "CTK"), ("alec", "ALPHA"), ("fay", "SRE")];
     let all = command(&stage, (SHOP, "all"), &json!({"type": "Thaw", "thaw": {}}), &thawers);
     rejects(&stage, &all, "NothingToDo");

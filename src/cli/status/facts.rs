@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::constitution::SeatView;
 
 use super::overview::{Overview, Waiting};
-use super::words::{charter_line, frozen_line, obstacles, owed_line};
+use super::words::{charter_line, frozen_line, objective_line, obstacles, owed_line};
 
 /// Each fact, by what it is about.
 pub(super) fn facts(overview: &Overview<'_>) -> BTreeMap<String, String> {
@@ -20,6 +20,8 @@ pub(super) fn facts(overview: &Overview<'_>) -> BTreeMap<String, String> {
         waiting,
         frozen,
         waived,
+        objectives,
+        plans,
         owed,
         archives: _,
     } = overview;
@@ -45,6 +47,12 @@ pub(super) fn facts(overview: &Overview<'_>) -> BTreeMap<String, String> {
     }
     for one in waived {
         facts.insert(format!("waived {} for {}", one.rule, one.target), format!("until {}", one.until));
+    }
+    for one in objectives {
+        facts.insert(format!("objective {}", one.object), objective_line(one, *now));
+    }
+    for (command, plan) in plans {
+        facts.insert(format!("plan {command} for {}", plan.mitigation.slo), format!("{} uses left", plan.left));
     }
     for one in owed {
         facts.insert(format!("owed {} since entry {}", one.what, one.since), owed_line(one));

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::constitution::{
-    Archived, DecisionEvent, EffectBeginEvent, Emergency, Event, Freeze, InForce, Mode, ObjectRef, Rule, Standing,
-    State, StateAction, Waiver,
+    Archived, DecisionEvent, EffectBeginEvent, Emergency, Event, Freeze, InForce, Mode, ObjectRef, Objective, Plan,
+    Rule, Standing, State, StateAction, Waiver,
 };
 use crate::ledger::Report;
 use crate::store::Recorded;
@@ -72,6 +72,10 @@ pub(super) struct Overview<'a> {
     pub(super) waiting: Vec<Waiting<'a>>,
     pub(super) frozen: Vec<Frozen<'a>>,
     pub(super) waived: Vec<&'a Waiver>,
+    /// Those that were not ended.
+    pub(super) objectives: Vec<&'a Objective>,
+    /// Mitigation plans that are not used up, by the command.
+    pub(super) plans: Vec<(&'a Digest, &'a Plan)>,
     pub(super) owed: Vec<Due<'a>>,
     /// What each archive holds, by its last seal.
     pub(super) archives: Vec<(&'a str, &'a Archived)>,
@@ -128,6 +132,8 @@ impl<'a> Overview<'a> {
             waiting,
             frozen: frozen(state, history, now),
             waived: state.waivers(now).collect(),
+            objectives: state.objectives().filter(|o| !o.retired).collect(),
+            plans: state.plans(now).collect(),
             owed: owed(state, now),
             archives: state.archives().collect(),
         }
@@ -146,6 +152,8 @@ impl<'a> Overview<'a> {
             waiting,
             frozen,
             waived,
+            objectives,
+            plans,
             owed,
             archives,
         } = self;
@@ -168,6 +176,10 @@ impl<'a> Overview<'a> {
             "frozen": frozen.iter().map(Frozen::value).collect::<Vec<_>>(),
             "waived": waived.iter()
                 .map(|w| json!({"rule": w.rule, "target": w.target, "until": w.until, "index": w.index})).collect::<Vec<_>>(),
+            "objectives": objectives.iter().map(|o| objective_value(o)).collect::<Vec<_>>(),
+            "plans": plans.iter()
+                .map(|(digest, p)| json!({"command": digest, "index": p.index, "left": p.left, "plan": p.mitigation}))
+                .collect::<Vec<_>>(),
             "archives": archives.iter()
                 .map(|(name, a)| json!({"name": name, "entries": a.size, "root": a.root, "index": a.index}))
                 .collect::<Vec<_>>(),
@@ -205,6 +217,14 @@ impl Frozen<'_> {
             "overridden": overridden.map(|(index, until)| json!({"index": index, "until": until})),
         })
     }
+}
+
+fn objective_value(objective: &Objective) -> Value {
+    let Objective { object, version, digest, summary, expires_at, since, gate, verdict, .. } = objective;
+    json!({
+        "object": object, "version": version, "digest": digest, "summary": summary, "expiresAt": expires_at, "index": since,
+        "gates": gate.is_some(), "verdict": verdict,
+    })
 }
 
 impl Due<'_> {

@@ -1,7 +1,10 @@
 //! The status in words: sections for people.
 
 use crate::api::reason::Reason;
-use crate::constitution::{Archived, Finding, Freeze, InForce, Lifetime, Standing, Waiver};
+use crate::constitution::{
+    Archived, BudgetVerdict, Finding, Freeze, InForce, Lifetime, Measured, Mitigation, Objective, Plan, Standing,
+    Waiver,
+};
 use crate::units::UnixSeconds;
 
 use super::super::output::{Tone, one_line, paint, plain};
@@ -21,6 +24,8 @@ pub(super) fn text(overview: &Overview<'_>) -> String {
         waiting,
         frozen,
         waived,
+        objectives,
+        plans,
         owed,
         archives,
     } = overview;
@@ -50,6 +55,11 @@ pub(super) fn text(overview: &Overview<'_>) -> String {
     section(&mut lines, "waiting", waiting.iter().map(waiting_text).collect());
     section(&mut lines, "frozen", frozen.iter().map(|f| format!("{}; {}", frozen_line(f), unfreeze(f))).collect());
     section(&mut lines, "waived", waived.iter().map(|w| waived_line(w)).collect());
+    let met = objectives.iter().filter(|o| is_met(o, *now)).count();
+    lines.push(format!("{:<8} {} objectives, {met} with budget left when last measured", "budgets", objectives.len()));
+    let others = objectives.iter().filter(|o| !is_met(o, *now));
+    lines.extend(others.map(|o| format!("         {}", objective_line(o, *now))));
+    section(&mut lines, "plans", plans.iter().map(|(_, plan)| plan_line(plan)).collect());
     section(&mut lines, "owed", owed.iter().map(owed_line).collect());
     lines.join("\n")
 }
@@ -130,6 +140,39 @@ fn unfreeze(frozen: &Frozen<'_>) -> String {
 fn waived_line(waiver: &Waiver) -> String {
     let Waiver { rule, target, until, index } = waiver;
     one_line(&format!("{rule} for {target} until {until} (entry {index})"))
+}
+
+fn is_met(objective: &Objective, now: UnixSeconds) -> bool {
+    now < objective.expires_at
+        && objective.verdict.is_some_and(|m| m.verdict == BudgetVerdict::Met && m.spent_since().is_none())
+}
+
+/// An objective and what the ledger knows of its budget.
+pub(super) fn objective_line(objective: &Objective, now: UnixSeconds) -> String {
+    let Objective { object, summary, expires_at, verdict, .. } = objective;
+    let known = match verdict {
+        _ if *expires_at <= now => paint(&format!("EXPIRED at {expires_at}; sign its next version"), Tone::Bad),
+        None => paint("not measured yet", Tone::Doubt),
+        Some(measured) => {
+            let Measured { verdict, since, spent: _, index } = measured;
+            match (measured.spent_since(), verdict) {
+                (Some(since), _) => paint(&format!("budget SPENT since {since} (entry {index})"), Tone::Bad),
+                (None, BudgetVerdict::Met | BudgetVerdict::Exhausted) => {
+                    format!("budget left since {since} (entry {index})")
+                }
+                (None, BudgetVerdict::Unknown) => {
+                    paint(&format!("nobody can tell how much is left since {since} (entry {index})"), Tone::Doubt)
+                }
+            }
+        }
+    };
+    format!("{}: {known}", one_line(&format!("{object} ({summary})")))
+}
+
+fn plan_line(plan: &Plan) -> String {
+    let Plan { mitigation, left, index } = plan;
+    let Mitigation { slo, objective: _, target, template, uses, until } = mitigation;
+    one_line(&format!("{target} to {template} for {slo}, {left} of {uses} uses left until {until} (entry {index})"))
 }
 
 /// Something that is owed, and how to end it.

@@ -78,23 +78,21 @@ fn barrier(objective: &Objective, fact: Option<&BudgetFact>, now: UnixSeconds) -
     if now >= objective.expires_at {
         return unknown(format!("it expired at {}; sign its next version", objective.expires_at));
     }
-    let Some(Measured { verdict, since, spent, index }) = objective.verdict else {
+    let Some(measured) = objective.verdict else {
         return unknown("it was not measured yet".to_owned());
     };
-    let exhausted = |since| {
-        let what = format!("its error budget is spent since {since} (ledger entry {index})");
-        Some(Barrier { reason: Reason::BudgetExhausted, what })
-    };
+    let Measured { verdict, since, spent: _, index } = measured;
     // That it was spent when somebody last knew is the better answer, also when nobody knows now: a Prometheus that is down
     // opens no gate.
-    match (verdict, spent, stale(objective, fact, now)) {
-        (BudgetVerdict::Exhausted, None, _) => exhausted(since),
-        (_, Some(since), _) => exhausted(since),
-        (BudgetVerdict::Unknown, None, _) => {
+    if let Some(since) = measured.spent_since() {
+        let what = format!("its error budget is spent since {since} (ledger entry {index})");
+        return Some(Barrier { reason: Reason::BudgetExhausted, what });
+    }
+    match verdict {
+        BudgetVerdict::Unknown => {
             unknown(format!("nobody can tell how much is left since {since} (ledger entry {index})"))
         }
-        (BudgetVerdict::Met, None, Some(why)) => unknown(why),
-        (BudgetVerdict::Met, None, None) => None,
+        BudgetVerdict::Met | BudgetVerdict::Exhausted => stale(objective, fact, now).and_then(unknown),
     }
 }
 

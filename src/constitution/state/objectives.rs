@@ -95,6 +95,15 @@ impl Objectives {
     }
 }
 
+impl Measured {
+    /// Since when the budget counts as spent; `None` when it does not.
+    #[must_use]
+    pub fn spent_since(&self) -> Option<UnixSeconds> {
+        let Self { verdict, since, spent, index: _ } = self;
+        spent.or((*verdict == BudgetVerdict::Exhausted).then_some(*since))
+    }
+}
+
 impl Objective {
     /// Whether it stops changes of this workload of its namespace; `new` for one that is about to be made. A new one is bound
     /// under any name: nobody can tell it from a bound one that was deleted.
