@@ -6,11 +6,16 @@ mod admission;
 mod append;
 #[expect(clippy::indexing_slicing, reason = "a charter is changed by path")]
 mod fold;
+mod gate;
 mod judge;
+mod load;
 #[expect(dead_code, clippy::indexing_slicing, reason = "shared with the tests, which use the rest")]
 #[path = "../../tests/judge/org.rs"]
 mod org;
 mod peers;
+#[expect(dead_code, clippy::indexing_slicing, clippy::panic, reason = "shared with the tests, which use the rest")]
+#[path = "../../tests/gate/place.rs"]
+mod place;
 mod proof;
 mod replicas;
 mod verify;
@@ -76,12 +81,13 @@ type Part = (&'static str, fn() -> Vec<Row>);
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let parts: [Part; 8] = [
+    let parts: [Part; 9] = [
         ("judge", judge::rows),
         ("fold", fold::rows),
         ("verify", verify::rows),
         ("proof", proof::rows),
         ("admission", admission::rows),
+        ("gate", gate::rows),
         ("append", append::rows),
         ("replicas", replicas::rows),
         ("peers", peers::rows),
