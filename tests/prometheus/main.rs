@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod client;
+#[expect(dead_code, reason = "shared with a bench, which uses the rest")]
+mod fake;
 mod fleet;
 mod slo;
 mod support;

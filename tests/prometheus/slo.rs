@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use miax::api::v1alpha1::SloSpec;
 use miax::controllers::prometheus::{Credentials, Number, Prometheus};
-use miax::controllers::slo::{Known, Round, RulesState, Wanted, loaded, measure};
+use miax::controllers::slo::{Known, Recorded, Round, RulesState, Wanted, loaded, measure};
 use miax::slo::rules::{Group, render};
 use miax::slo::{Resolution, Slo, SloName};
 use miax::units::Seconds;
@@ -15,7 +15,7 @@ use crate::support::{client, runtime};
 
 const RESOLUTION: Seconds = Seconds(1);
 
-fn resolution() -> Resolution {
+pub(crate) fn resolution() -> Resolution {
     Resolution::try_new(RESOLUTION).expect("a resolution")
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn objective(name: &str, indicator: &Value, window: &Value, more: &Va
     (SloName::try_new("shop", name).expect("a name"), Slo::try_from(&spec).expect("an objective"))
 }
 
-fn ratio() -> Value {
+pub(crate) fn ratio() -> Value {
     json!({"ratio": {"bad": "http_requests_total{code=~\"5..\"}", "total": "http_requests_total"}})
 }
 
@@ -55,23 +55,23 @@ fn every_kind() -> Vec<(SloName, Slo)> {
     ]
 }
 
-fn groups(objectives: &[(SloName, Slo)]) -> Vec<Group> {
+pub(crate) fn groups(objectives: &[(SloName, Slo)]) -> Vec<Group> {
     objectives.iter().map(|(name, slo)| render(name, slo, resolution()).expect("rules")).collect()
 }
 
-fn file(groups: &[Group]) -> String {
+pub(crate) fn file(groups: &[Group]) -> String {
     json!({"groups": groups.iter().map(Group::to_value).collect::<Vec<_>>()}).to_string()
 }
 
 /// A question about rules, and all that it is asked with.
-struct Asking {
+pub(crate) struct Asking {
     on: tokio::runtime::Runtime,
     client: Prometheus,
     known: Known,
 }
 
 impl Asking {
-    fn new(real: &Real) -> Self {
+    pub(crate) fn new(real: &Real) -> Self {
         Self { on: runtime(), client: client(real, Credentials::default()), known: Known::default() }
     }
 
@@ -85,16 +85,26 @@ impl Asking {
 
     /// Waits until all groups stand so.
     #[track_caller]
-    fn become_all(&mut self, groups: &[Group], is_so: impl Fn(&RulesState) -> bool) {
+    pub(crate) fn become_all(&mut self, groups: &[Group], is_so: impl Fn(&RulesState) -> bool) {
         let found = eventually(|| self.states(groups).iter().all(&is_so).then_some(()));
         assert!(found.is_some(), "{:#?}", self.states(groups));
     }
 
+    /// Serves until something is recorded of each objective, also for alerts.
+    #[track_caller]
+    pub(crate) fn become_recorded(&self, objectives: &[(SloName, Slo)], exporter: &Exporter) {
+        let known = |r: &Recorded| matches!(r.sample, Ok(Some(_))) && r.recent.is_some() && !r.ratios.is_empty();
+        let found = eventually(|| {
+            exporter.serve(90, 10);
+            self.round(objectives).recorded.iter().all(known).then_some(())
+        });
+        assert!(found.is_some(), "{:#?}", self.round(objectives));
+    }
+
     fn round(&self, objectives: &[(SloName, Slo)]) -> Round {
         let groups = groups(objectives);
-        let wanted = objectives.iter().zip(&groups);
         let wanted: Vec<Wanted<'_>> =
-            wanted.map(|((_, slo), group)| Wanted { recordings: group.recordings(), window: &slo.window }).collect();
+            objectives.iter().zip(&groups).map(|((_, slo), group)| Wanted { group, window: &slo.window }).collect();
         self.on.block_on(measure(&self.client, &wanted, resolution())).expect("a round")
     }
 }

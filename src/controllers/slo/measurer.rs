@@ -134,9 +134,9 @@ impl Rounds {
 
 /// What Prometheus says about each objective, in their order.
 async fn ask(prometheus: &Prometheus, subjects: &[Subject], resolution: Resolution, known: &mut Known) -> Vec<Answer> {
-    let recordings = subjects.iter().map(|s| s.group.recordings());
-    let wanted = recordings.zip(subjects).map(|(recordings, s)| Wanted { recordings, window: &s.document.slo.window });
-    let Round { at, recorded } = match measure(prometheus, &wanted.collect::<Vec<_>>(), resolution).await {
+    let wanted: Vec<Wanted<'_>> =
+        subjects.iter().map(|s| Wanted { group: &s.group, window: &s.document.slo.window }).collect();
+    let Round { at, recorded } = match measure(prometheus, &wanted, resolution).await {
         Ok(round) => round,
         Err(error) => {
             tracing::warn!(%error, "Prometheus cannot be asked");

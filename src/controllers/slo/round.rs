@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::controllers::prometheus::{Number, Points, Prometheus, PrometheusError, Series, SeriesError};
 use crate::slo::budget::Sample;
 use crate::slo::rules::{
-    BAD, BAD_WINDOW, INDICATOR_LABEL, POINTS_WINDOW, Recordings, SLO_LABEL, TOTAL, TOTAL_WINDOW, newest_query,
+    BAD, BAD_WINDOW, Group, INDICATOR_LABEL, POINTS_WINDOW, Recordings, SLO_LABEL, TOTAL, TOTAL_WINDOW, newest_query,
 };
 use crate::slo::{Resolution, Window};
 use crate::units::{Seconds, UnixMillis, UnixSeconds};
@@ -18,8 +18,8 @@ const RECENT: Seconds = Seconds(3600);
 /// An objective to be measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// Its series.
-    pub recordings: &'a Recordings,
+    /// Its rules.
+    pub group: &'a Group,
     /// Over which time.
     pub window: &'a Window,
 }
@@ -77,16 +77,25 @@ pub async fn measure(
     let questions = Questions { prometheus, resolution, at };
     let newest = questions.newest().await?;
     let recent = [questions.sums(BAD, RECENT, None).await?, questions.sums(TOTAL, RECENT, None).await?];
-    let mut ratios = questions.ratios().await?;
+    // One answer for each time: all of them together would be of more bytes than an answer may have.
+    let times: BTreeSet<Seconds> = wanted.iter().flat_map(|w| w.group.ratios()).collect();
+    let mut ratios: BTreeMap<Key, BTreeMap<Seconds, Number>> = BTreeMap::new();
+    for over in times {
+        for (key, share) in questions.read(&Recordings::ratio_name(over)).await? {
+            if let Ok(share) = share {
+                ratios.entry(key).or_default().insert(over, share);
+            }
+        }
+    }
     let mut windows = Sums::default();
     if wanted.iter().any(|w| matches!(w.window, Window::Rolling(_))) {
         windows.add(questions.rolling().await?);
     }
     // All that turn over at the same moment are asked for together.
     let mut pages: BTreeMap<UnixSeconds, Vec<&Recordings>> = BTreeMap::new();
-    for Wanted { recordings, window } in wanted {
+    for Wanted { group, window } in wanted {
         if let Window::Calendar(_) = window {
-            pages.entry(window.at(seconds(at)).from).or_default().push(recordings);
+            pages.entry(window.at(seconds(at)).from).or_default().push(group.recordings());
         }
     }
     for (from, page) in pages {
@@ -94,8 +103,8 @@ pub async fn measure(
             windows.add(questions.page(from, chunk).await?);
         }
     }
-    let recorded = wanted.iter().map(|Wanted { recordings, window: _ }| {
-        let key = Key::named(recordings);
+    let recorded = wanted.iter().map(|Wanted { group, window: _ }| {
+        let key = Key::named(group.recordings());
         let [bad, total] = recent.each_ref().map(|sums| sums.get(&key).and_then(|sum| sum.clone().ok()));
         let sample = windows.sample(&key, newest.get(&key), &questions);
         Recorded { sample, recent: bad.zip(total), ratios: ratios.remove(&key).unwrap_or_default() }
@@ -139,22 +148,6 @@ impl Questions<'_> {
         let series = self.prometheus.points(&newest_query(self.resolution), self.at).await?;
         let newest = |Points { labels, points }: Points| Some((Key::of(&labels), points.last()?.0));
         Ok(series.into_iter().filter_map(newest).collect())
-    }
-
-    /// The shares of bad events that alerts look at.
-    async fn ratios(&self) -> Result<BTreeMap<Key, BTreeMap<Seconds, Number>>, PrometheusError> {
-        let prefix = Recordings::ratio_name(Seconds(0));
-        let prefix = prefix.trim_end_matches("0s");
-        let mut all: BTreeMap<Key, BTreeMap<Seconds, Number>> = BTreeMap::new();
-        for Series { labels, value } in
-            self.prometheus.query(&format!("{{__name__=~\"{prefix}.+\"}}"), self.at).await?.series
-        {
-            let over = labels.get("__name__").and_then(|name| name.strip_prefix(prefix)?.parse().ok());
-            if let (Some(over), Ok(value)) = (over, value) {
-                all.entry(Key::of(&labels)).or_default().insert(over, value);
-            }
-        }
-        Ok(all)
     }
 
     /// The sums of rolling windows, as they were last recorded, all three in one evaluation.

@@ -154,6 +154,14 @@ impl Group {
             .collect()
     }
 
+    /// The times over which it records the share of bad events, for alerts.
+    pub fn ratios(&self) -> impl Iterator<Item = Seconds> {
+        self.rules.iter().filter_map(|rule| match rule {
+            Rule::Record { name, expression: _ } => Recordings::ratio_over(name),
+            Rule::Alert(_) => None,
+        })
+    }
+
     /// SHA-256 of the group without this digest.
     #[must_use]
     pub fn digest(&self) -> Digest {

@@ -20,6 +20,8 @@ pub const BAD_WINDOW: &str = "miax:slo_bad:window";
 pub const TOTAL_WINDOW: &str = "miax:slo_total:window";
 /// Evaluations of a rolling window.
 pub const POINTS_WINDOW: &str = "miax:slo_points:window";
+/// What the recorded share of bad events is called, before its time.
+const RATIO: &str = "miax:slo_errors:ratio_";
 
 /// The series of an objective, as long as it counts the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +77,13 @@ impl Recordings {
     /// Name of the recorded share of bad events in a time.
     #[must_use]
     pub fn ratio_name(over: Seconds) -> String {
-        format!("miax:slo_errors:ratio_{over}")
+        format!("{RATIO}{over}")
+    }
+
+    /// The time of a recorded share of bad events, by its name.
+    #[must_use]
+    pub fn ratio_over(name: &str) -> Option<Seconds> {
+        name.strip_prefix(RATIO)?.parse().ok()
     }
 }
 
