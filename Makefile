@@ -1,7 +1,7 @@
 # One target for each job of CI; `make ci` is all of them.
 CARGO ?= cargo
 
-.PHONY: demo test e2e fmt clippy pure cloud deny advisories generate tamper soak bench image ci
+.PHONY: demo test e2e fmt clippy pure cloud deny advisories generate tamper fleet soak bench image ci
 
 demo: ## The whole loop on a real API server.
 	$(CARGO) build --workspace --bins
@@ -42,6 +42,9 @@ generate: ## Writes what is generated: CRDs and reference pages.
 
 tamper: ## Ten thousand random changes of blocks, proofs and an archive: none may be missed.
 	$(CARGO) bench --profile dev --package miax --bench tamper
+
+fleet: ## The controller at OBJECTIVES=5000, and how soon a spent budget is known; one arena, as the image's allocator has.
+	MALLOC_ARENA_MAX=1 $(CARGO) bench --package miax --bench fleet -- $(or $(OBJECTIVES),5000)
 
 soak: ## A flood of ten times the usual rate for MINUTES=5, under a small cap.
 	$(CARGO) bench --package miax --bench soak -- $(or $(MINUTES),5)

@@ -6,6 +6,9 @@
 #![expect(clippy::disallowed_methods, reason = "it measures, and keeps a pace")]
 
 mod callers;
+#[expect(dead_code, reason = "shared with another bench, which uses the rest")]
+#[path = "../operators.rs"]
+mod operators;
 mod place;
 
 use std::process::ExitCode;

@@ -14,6 +14,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
 
+use crate::operators::{Operator, operators};
+
 /// How long a command may take under load, and the archives after it.
 const PATIENCE: Duration = Duration::from_secs(60);
 const MIAX: &str = env!("CARGO_BIN_EXE_miax");
@@ -154,10 +156,8 @@ impl Place {
 
     /// Resident memory of the webhook and of the controller, in bytes.
     pub(crate) fn memory(&self) -> [u64; 2] {
-        let kubeconfigs = self.stage.plane().directory().display().to_string();
-        let processes: Vec<PathBuf> =
-            std::fs::read_dir("/proc").expect("processes").flatten().map(|process| process.path()).collect();
-        ["webhook", "controller"].map(|role| processes.iter().filter_map(|p| resident(p, role, &kubeconfigs)).sum())
+        let directory = self.stage.plane().directory();
+        ["webhook", "controller"].map(|role| operators(role, directory).iter().map(Operator::resident).sum())
     }
 
     /// Ends the webhook and starts another; gives how long it took until that was ready, its process included.
@@ -223,14 +223,4 @@ fn allow_pruning(stage: &Stage) {
     let output = Command::new(OPERATOR).args(["manifests", "--url", &url, "--prune"]).output().expect("runs");
     let manifests = String::from_utf8(output.stdout).expect("UTF-8");
     stage.plane().kubectl().run_with(&["apply", "--server-side", "-f", "-"], &manifests).expect("applied");
-}
-
-/// Resident memory of a process, if it is an operator of this place in this role.
-fn resident(process: &Path, role: &str, directory: &str) -> Option<u64> {
-    let command = std::fs::read_to_string(process.join("cmdline")).ok()?;
-    let mut arguments = command.split('\0');
-    let ours = arguments.next()?.ends_with("miax-operator") && arguments.next()? == role && command.contains(directory);
-    let status = std::fs::read_to_string(process.join("status")).ok().filter(|_| ours)?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
