@@ -9,7 +9,7 @@ use crate::constitution::{Decision, Facts, GateRequest, Gated, Proposal, Reply, 
 use crate::store::{AppendError, Committed, Health, Kept};
 
 use super::gated_review::GatedReview;
-use super::handler::{APPEND_DEADLINE, Webhook, no_randomness, unable};
+use super::handler::{APPEND_DEADLINE, Webhook, no_randomness, safely, unable};
 use super::review::{ReviewError, respond};
 
 impl Webhook {
@@ -24,7 +24,7 @@ impl Webhook {
         };
         let (decision, kept) = match review.change {
             None => (passed(), Kept::Nowhere),
-            Some(change) => self.decide_change(change, &review.payload, review.dry_run).await,
+            Some(change) => safely(self.decide_change(change, &review.payload, review.dry_run)).await,
         };
         self.metrics.gated(review.kind, decision.is_allowed(), started.elapsed());
         if !decision.is_allowed() || kept != Kept::Nowhere {

@@ -63,7 +63,7 @@ impl Webhook {
         };
         let (uid, kind) = (review.request.uid.clone(), review.request.kind);
         let (decision, kept) = match self.places.try_acquire() {
-            Ok(_place) => self.decide_safely(review).await,
+            Ok(_place) => safely(self.decide(review)).await,
             Err(_) => {
                 (Decision::refusal(Reason::Overloaded, "too many reviews wait; try again in a moment"), Kept::Nowhere)
             }
@@ -80,13 +80,6 @@ impl Webhook {
             let allowed = decision.is_allowed();
             tracing::info!(uid, kind = kind.kind(), allowed, %reason, index, folded, "decided");
         }
-    }
-
-    /// A mistake of ours is a refusal with its own reason, not a broken connection.
-    async fn decide_safely(&self, review: Review) -> (Decision, Kept) {
-        let decided = AssertUnwindSafe(self.decide(review)).catch_unwind().await;
-        let failed = || Decision::refusal(Reason::RuleFailed, "the judge failed; please report this");
-        decided.unwrap_or_else(|_| (failed(), Kept::Nowhere))
     }
 
     async fn decide(&self, review: Review) -> (Decision, Kept) {
@@ -138,6 +131,13 @@ impl Webhook {
             self.salts.keep(index, salt).await;
         }
     }
+}
+
+/// A mistake of ours is a refusal with its own reason, not a broken connection.
+pub(super) async fn safely(deciding: impl Future<Output = (Decision, Kept)>) -> (Decision, Kept) {
+    let decided = AssertUnwindSafe(deciding).catch_unwind().await;
+    let failed = || Decision::refusal(Reason::RuleFailed, "the judge failed; please report this");
+    decided.unwrap_or_else(|_| (failed(), Kept::Nowhere))
 }
 
 /// Without a salt nothing is written about anybody.

@@ -19,13 +19,17 @@ use miax::trust::Verb;
 use serde_json::{Value, json};
 
 use org::{NOW, Org};
-use place::{Place, Size, digest, digest_of, done, is_frozen, is_spent, namespace, review, template, workload};
+use place::{Place, SYNCER, Size, digest, digest_of, done, is_frozen, is_spent, namespace, review, template, workload};
 
 const SMALL: Size = Size { namespaces: 10, objectives: 4, workloads: 3 };
 
 /// The answer to a change of a workload: whether it is allowed, and the message.
 async fn ask(place: &Place, workload: (usize, usize, usize), before: usize, after: usize) -> (bool, String) {
-    let answer: Value = place.webhook.answer_gated(&review(workload, before, after)).await;
+    answer(place, &review(workload, before, after, SYNCER)).await
+}
+
+async fn answer(place: &Place, review: &[u8]) -> (bool, String) {
+    let answer: Value = place.webhook.answer_gated(review).await;
     let response = &answer["response"];
     let message = response["status"]["message"].as_str().unwrap_or_default().to_owned();
     (response["allowed"].as_bool().expect("an answer"), message)
@@ -51,6 +55,21 @@ async fn a_gate_decision_asks_nobody() {
     let api: Api<Deployment> = Api::all(place.client.clone());
     api.list(&ListParams::default()).await.expect("a list");
     assert_eq!(place.asked(), asked + 1);
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_is_refused_and_counted_while_others_pass() {
+    let place = Place::prepare(SMALL).await;
+    let before = place.ledger.view().head.next_index().0;
+    // All ask before the first is answered, and each is somebody else and asks for something else.
+    let reviews: Vec<Vec<u8>> = (0..1000).map(|n| review((9, 0, 0), 0, n + 2, &format!("somebody-{n}"))).collect();
+    let flood = reviews.iter().map(|review| answer(&place, review));
+    for (allowed, message) in futures::future::join_all(flood).await {
+        assert!(!allowed && message.contains("NamespaceFrozen: "), "{message}");
+    }
+    let written = place.ledger.view().head.next_index().0 - before;
+    assert!((1..500).contains(&written), "{written} entries");
+    assert!(ask(&place, (0, 0, 0), 0, 2).await.0, "others pass");
 }
 
 #[tokio::test]

@@ -239,8 +239,11 @@ pub fn template(tag: usize) -> Value {
     })
 }
 
-/// The question of the API server when a Deployment goes from one image to another.
-pub fn review((space, number, of): (usize, usize, usize), before: usize, after: usize) -> Vec<u8> {
+/// Who most changes come from.
+pub const SYNCER: &str = "system:serviceaccount:argocd:argocd-application-controller";
+
+/// The question of the API server when somebody brings a Deployment from one image to another.
+pub fn review((space, number, of): (usize, usize, usize), before: usize, after: usize, actor: &str) -> Vec<u8> {
     let name = workload(number, of);
     let object = |tag: usize| {
         json!({
@@ -254,7 +257,7 @@ pub fn review((space, number, of): (usize, usize, usize), before: usize, after: 
             "uid": format!("{space}-{number}-{of}-{after}"), "operation": "UPDATE", "name": name, "namespace": namespace(space),
             "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
             "resource": {"group": "apps", "version": "v1", "resource": "deployments"},
-            "userInfo": {"username": "system:serviceaccount:argocd:argocd-application-controller"},
+            "userInfo": {"username": actor},
             "object": object(after), "oldObject": object(before),
         },
     })
