@@ -22,6 +22,7 @@ mod queue;
 mod signing;
 pub mod slo;
 mod status;
+mod stored;
 mod sweep;
 mod watchdog;
 mod witness;
@@ -31,7 +32,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
-use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config};
@@ -47,6 +47,8 @@ use crate::constitution::{Facts, TargetFact};
 use crate::store::{AppendError, Clock, Ledger, View};
 use crate::telemetry::Metrics;
 use crate::units::Digest;
+
+use stored::Stored;
 
 pub use archive::{Archiver, keep_archives};
 pub use audit::{Auditor, audit};
@@ -159,24 +161,23 @@ async fn spawn_controller(
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
     let resource = resource(kind);
-    let api = Api::<DynamicObject>::all_with(context.client.clone(), &resource);
-    // One after another: commands take effect in the order of the ledger.
+    let api = Api::<Stored>::all_with(context.client.clone(), &resource);
     let controller = Controller::new_with(api, watcher::Config::default(), resource)
         .reconcile_all_on(charter_changes(&context.ledger))
         .reconcile_all_on(rounds(kind, &context.measurements))
-        .with_config(Config::default().concurrency(1))
+        .with_config(Config::default().concurrency(at_once(kind)))
         .graceful_shutdown_on(stop);
-    let reconcile = move |object: Arc<DynamicObject>, context: Arc<Context>| async move {
+    let reconcile = move |object: Arc<Stored>, context: Arc<Context>| async move {
         let started = Instant::now();
         let result = match kind {
-            GovernedKind::Manifest => manifest::reconcile(&object, &context).await,
-            GovernedKind::ControlCommand => command::reconcile(&object, &context).await,
-            GovernedKind::Slo => slo::reconcile(&object, &context).await,
+            GovernedKind::Manifest => manifest::reconcile(&object.object()?, &context).await,
+            GovernedKind::ControlCommand => command::reconcile(&object.object()?, &context).await,
+            GovernedKind::Slo => slo::reconcile(&object.object()?, &context).await,
         };
         context.metrics.reconciled(kind, result.is_ok(), started.elapsed());
         result
     };
-    let failed = move |object: Arc<DynamicObject>, error: &Error, _: Arc<Context>| {
+    let failed = move |object: Arc<Stored>, error: &Error, _: Arc<Context>| {
         let name = object.meta().name.clone().unwrap_or_default();
         let namespace = object.meta().namespace.clone().unwrap_or_default();
         if let Error::Queued(first) = error {
@@ -187,6 +188,15 @@ async fn spawn_controller(
         Action::requeue(retry_after(error))
     };
     controller.run(reconcile, failed, context).for_each(|_| std::future::ready(())).await;
+}
+
+/// How many objects of a kind are looked at together. Commands take effect in the order of the ledger, one after another; an
+/// objective does not wait for others.
+fn at_once(kind: GovernedKind) -> u16 {
+    match kind {
+        GovernedKind::Manifest | GovernedKind::ControlCommand => 1,
+        GovernedKind::Slo => 8,
+    }
 }
 
 /// An item whenever another charter comes into force: then every object stands otherwise than before.

@@ -24,6 +24,7 @@ mod keys;
 mod load;
 mod oversight;
 mod privacy;
+mod prometheus_rules;
 mod pruning;
 mod rules;
 mod simulate;

@@ -1,5 +1,6 @@
 //! Whether Prometheus runs exactly the rules of an objective: a rule that exists is not a rule that runs.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use promql_parser::parser::parse;
@@ -69,13 +70,14 @@ pub struct Known(BTreeMap<String, (Digest, Digest)>);
 /// How the rules of each group stand in Prometheus, at one moment of its clock; in the order of the groups.
 pub async fn loaded(
     prometheus: &Prometheus,
-    groups: &[Group],
+    groups: &[impl Borrow<Group>],
     resolution: Resolution,
     at: UnixMillis,
     known: &mut Known,
 ) -> Vec<RulesState> {
     let mut found: BTreeMap<String, (RulesState, usize)> = BTreeMap::new();
-    let expected: BTreeMap<String, &Group> = groups.iter().map(|group| (group.name(), group)).collect();
+    let groups = || groups.iter().map(Borrow::borrow);
+    let expected: BTreeMap<String, &Group> = groups().map(|group: &Group| (group.name(), group)).collect();
     let asked = prometheus.rules(SLO_LABEL, |live| {
         if let Some(group) = expected.get(&live.name) {
             let state = state(group, &live, resolution, at, known);
@@ -90,7 +92,7 @@ pub async fn loaded(
         (None, Some((state, 1))) => state.clone(),
         (None, Some((_, times))) => RulesState::Repeated { times: *times },
     };
-    groups.iter().map(of).collect()
+    groups().map(of).collect()
 }
 
 /// How one group stands.

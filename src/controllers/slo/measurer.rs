@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use kube::Api;
 use kube::api::{DynamicObject, ListParams};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -20,6 +21,7 @@ use crate::slo::{Resolution, SloName};
 use crate::units::UnixSeconds;
 
 use super::super::prometheus::Prometheus;
+use super::super::stored::Stored;
 use super::super::{Context, Error, resource};
 use super::healthy::{Healthy, bound};
 use super::loaded::{Known, RulesState, loaded};
@@ -30,7 +32,9 @@ use super::templates::Templates;
 use super::told::{Answer, Told};
 
 /// Objectives of one answer of the API server.
-const PAGE: u32 = 500;
+const PAGE: u32 = 100;
+/// Verdicts that are recorded together: the ledger puts them into one block.
+const AT_ONCE: usize = 256;
 /// The first round begins soon after the start, whatever the resolution is.
 const FIRST: Duration = Duration::from_secs(1);
 
@@ -53,6 +57,14 @@ struct Subject {
     document: SloDocument,
     held: Objective,
     group: Group,
+}
+
+/// What was measured of an objective, and the verdict on it.
+struct Judged<'a> {
+    subject: &'a Subject,
+    answer: &'a Answer,
+    reading: Result<Reading, Unmeasured>,
+    standing: Standing,
 }
 
 /// What a round needs of those before it.
@@ -91,20 +103,24 @@ impl Rounds {
     async fn run(&mut self) -> Result<(), Error> {
         let Measurer { context, prometheus, resolution, place: _ } = &self.measurer;
         let subjects = subjects(context, *resolution, &mut self.healthy).await?;
-        let groups: BTreeMap<SloName, Group> = subjects.iter().map(|s| (s.name.clone(), s.group.clone())).collect();
+        let groups: BTreeMap<&SloName, &Group> = subjects.iter().map(|s| (&s.name, &s.group)).collect();
         if let Err(error) = self.publisher.publish(&groups).await {
             tracing::warn!(%error, "the rules of objectives cannot be put where Prometheus reads them");
         }
         let answers = ask(prometheus, &subjects, *resolution, &mut self.known).await;
+        let now: UnixSeconds = (context.clock)().into();
+        let judged: Vec<Judged<'_>> = subjects.iter().zip(&answers).map(|(s, a)| self.judge(s, a, now)).collect();
         let mut round = HashMap::new();
-        for (subject, answer) in subjects.iter().zip(&answers) {
-            match self.tell(subject, answer).await {
-                Ok(measurement) => {
-                    round.insert(subject.object.clone(), Arc::new(measurement));
-                }
-                // Nobody is told of what is not recorded; the next round tries again.
-                Err(error) => {
-                    tracing::warn!(slo = %subject.object, %error, "the verdict on a budget cannot be recorded")
+        for some in judged.chunks(AT_ONCE) {
+            let recorded = join_all(some.iter().map(|judged| record(&self.measurer.context, judged))).await;
+            for (judged, recorded) in some.iter().zip(recorded) {
+                let object = &judged.subject.object;
+                match recorded {
+                    Ok(()) => {
+                        round.insert(object.clone(), Arc::new(self.tell(judged, now)));
+                    }
+                    // Nobody is told of what is not recorded; the next round tries again.
+                    Err(error) => tracing::warn!(slo = %object, %error, "the verdict on a budget cannot be recorded"),
                 }
             }
         }
@@ -115,20 +131,29 @@ impl Rounds {
         Ok(())
     }
 
-    /// The verdict on one budget: recorded if it is another one, then told.
-    async fn tell(&mut self, subject: &Subject, answer: &Answer) -> Result<Measurement, Error> {
-        let Measurer { context, prometheus: _, resolution, place: _ } = &self.measurer;
-        let now: UnixSeconds = (context.clock)().into();
-        let reading = read(subject, answer, *resolution, now);
+    /// The verdict on one budget.
+    fn judge<'a>(&self, subject: &'a Subject, answer: &'a Answer, now: UnixSeconds) -> Judged<'a> {
+        let reading = read(subject, answer, self.measurer.resolution, now);
         let before = self.standings.get(&subject.object).copied().or_else(|| resumed(subject.held.verdict));
         let budget = reading.as_ref().map(|r| r.budget);
         let standing = step(before.as_ref(), budget, subject.document.slo.hysteresis(), now);
-        let told = Told { document: &subject.document, group: &subject.group, reading: &reading, answer };
-        record(context, subject, &standing, &told.message()).await?;
-        self.standings.insert(subject.object.clone(), standing);
+        Judged { subject, answer, reading, standing }
+    }
+
+    /// What there is to tell of a verdict that is recorded.
+    fn tell(&mut self, judged: &Judged<'_>, now: UnixSeconds) -> Measurement {
+        let Judged { subject, answer: _, reading: _, standing } = judged;
+        self.standings.insert(subject.object.clone(), *standing);
         note_templates(&mut self.healthy, &self.templates, subject, standing.verdict, now);
         let proven = self.healthy.proven(&subject.object, subject.held.window, now);
-        Ok(told.measurement(*resolution, standing.latch, proven, now))
+        judged.told().measurement(self.measurer.resolution, standing.latch, proven, now)
+    }
+}
+
+impl Judged<'_> {
+    fn told(&self) -> Told<'_> {
+        let Self { subject, answer, reading, standing: _ } = self;
+        Told { document: &subject.document, group: &subject.group, reading, answer }
     }
 }
 
@@ -144,21 +169,22 @@ async fn ask(prometheus: &Prometheus, subjects: &[Subject], resolution: Resoluti
             return subjects.iter().map(|_| Answer::unreachable(&why)).collect();
         }
     };
-    let groups: Vec<Group> = subjects.iter().map(|s| s.group.clone()).collect();
+    let groups: Vec<&Group> = subjects.iter().map(|s| &s.group).collect();
     let rules = loaded(prometheus, &groups, resolution, at, known).await;
     recorded.into_iter().zip(rules).map(|(recorded, rules)| Answer { recorded: Ok(recorded), rules }).collect()
 }
 
 /// The objectives that hold and are stored: what is not stored cannot be measured, what does not hold must not be.
 async fn subjects(context: &Context, resolution: Resolution, healthy: &mut Healthy) -> Result<Vec<Subject>, Error> {
-    let api = Api::<DynamicObject>::all_with(context.client.clone(), &resource(GovernedKind::Slo));
+    let api = Api::<Stored>::all_with(context.client.clone(), &resource(GovernedKind::Slo));
     let mut subjects = Vec::new();
     let mut page = ListParams::default().limit(PAGE);
     loop {
         let list = api.list(&page).await?;
         let view = context.ledger.view();
-        for object in &list.items {
-            let Some(subject) = subject(object, &view.state, resolution)? else { continue };
+        for stored in &list.items {
+            let object = stored.object()?;
+            let Some(subject) = subject(&object, &view.state, resolution)? else { continue };
             if !healthy.knows(&subject.object) {
                 let before = object.data.pointer("/status/healthy").cloned().unwrap_or_default();
                 let before: Vec<HealthyTemplate> = serde_json::from_value(before).unwrap_or_default();
@@ -209,22 +235,25 @@ fn resumed(verdict: Option<Measured>) -> Option<Standing> {
     Some(Standing { verdict, since, latch })
 }
 
-async fn record(context: &Context, subject: &Subject, standing: &Standing, message: &str) -> Result<(), Error> {
-    let Standing { verdict, since, latch } = *standing;
+/// Records a verdict if it is another one than the ledger knows.
+async fn record(context: &Context, judged: &Judged<'_>) -> Result<(), Error> {
+    let Judged { subject, answer: _, reading: _, standing: Standing { verdict, since, latch } } = judged;
+    let (verdict, since) = (*verdict, *since);
     let spent = match latch {
         Latch::Open => None,
-        Latch::Spent { since, recovering: _ } => Some(since),
+        Latch::Spent { since, recovering: _ } => Some(*since),
     };
     let known = subject.held.verdict.map(|v| (v.verdict, v.spent.is_some()));
     if known == Some((verdict, spent.is_some())) {
         return Ok(());
     }
+    let message = judged.told().message();
     let event = SloVerdictEvent {
         object: subject.object.clone(),
         digest: subject.held.digest,
         verdict,
         spent,
-        message: message.to_owned(),
+        message: message.clone(),
         now: since,
     };
     context.ledger.append(Proposal::Verdict(Box::new(event)), context.facts(TargetFact::NotNamed)).await?;

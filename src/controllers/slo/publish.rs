@@ -13,7 +13,7 @@ use kube::{Api, Client};
 
 use crate::api::names::{SLO_MANAGER, SLO_RULES_CONFIG_MAP, SYSTEM_NAMESPACE};
 use crate::slo::SloName;
-use crate::slo::rules::{Group, WARN_BYTES, object_name, pack};
+use crate::slo::rules::{Group, Packed, WARN_BYTES, object_name, pack};
 use crate::trust::{sha256, to_yaml};
 use crate::units::Digest;
 
@@ -74,7 +74,7 @@ impl Publisher {
 
     /// Puts the groups where they belong, each with the objective that it is of, and takes away what was put there before and is
     /// not among them.
-    pub(super) async fn publish(&mut self, groups: &BTreeMap<SloName, Group>) -> Result<(), PublishError> {
+    pub(super) async fn publish(&mut self, groups: &BTreeMap<&SloName, &Group>) -> Result<(), PublishError> {
         match self.place.clone() {
             RulesPlace::Directory(directory) => self.files(&directory, groups),
             RulesPlace::Found if self.has_operator().await? => self.prometheus_rules(groups).await,
@@ -93,27 +93,26 @@ impl Publisher {
         Ok(found)
     }
 
-    async fn prometheus_rules(&mut self, groups: &BTreeMap<SloName, Group>) -> Result<(), PublishError> {
+    async fn prometheus_rules(&mut self, groups: &BTreeMap<&SloName, &Group>) -> Result<(), PublishError> {
         let gvk = GroupVersionKind::gvk(PROMETHEUS_RULES.0, "v1", "PrometheusRule");
         let resource = ApiResource::from_gvk(&gvk);
         let api = |namespace: &str| Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &resource);
         let mut kept = BTreeSet::new();
-        let mut wanted = Vec::new();
         for (slo, group) in groups {
-            let name = object_name(slo);
-            kept.insert(format!("{}/{name}", slo.namespace()));
-            for piece in pack(std::slice::from_ref(group)) {
-                wanted.push((slo.namespace().to_owned(), name.clone(), piece.prometheus_rule(slo.namespace(), &name)));
-            }
-        }
-        for (namespace, name, object) in wanted {
+            let (namespace, name) = (slo.namespace(), object_name(slo));
             let key = format!("{namespace}/{name}");
-            let digest = sha256(object.to_string().as_bytes());
-            if self.written.get(&key) != Some(&digest) {
-                let params = PatchParams::apply(SLO_MANAGER).force();
-                api(&namespace).patch(&name, &params, &Patch::Apply(&object)).await?;
-                self.written.insert(key, digest);
+            kept.insert(key.clone());
+            // All else in the object is made of its name.
+            let digest = group.digest();
+            if self.written.get(&key) == Some(&digest) {
+                continue;
             }
+            for piece in pack([*group]) {
+                let object = piece.prometheus_rule(namespace, &name);
+                let params = PatchParams::apply(SLO_MANAGER).force();
+                api(namespace).patch(&name, &params, &Patch::Apply(&object)).await?;
+            }
+            self.written.insert(key, digest);
         }
         let mut gone: BTreeSet<String> = self.written.keys().filter(|key| !kept.contains(*key)).cloned().collect();
         if !self.swept {
@@ -134,7 +133,7 @@ impl Publisher {
         Ok(())
     }
 
-    async fn config_maps(&mut self, groups: &BTreeMap<SloName, Group>) -> Result<(), PublishError> {
+    async fn config_maps(&mut self, groups: &BTreeMap<&SloName, &Group>) -> Result<(), PublishError> {
         let api = Api::<ConfigMap>::namespaced(self.client.clone(), SYSTEM_NAMESPACE);
         let pieces = pieces(groups)?;
         for (number, piece) in pieces.iter().enumerate() {
@@ -156,7 +155,7 @@ impl Publisher {
     }
 
     /// Beside their place first, then renamed: Prometheus never reads half of a file.
-    fn files(&mut self, directory: &Path, groups: &BTreeMap<SloName, Group>) -> Result<(), PublishError> {
+    fn files(&mut self, directory: &Path, groups: &BTreeMap<&SloName, &Group>) -> Result<(), PublishError> {
         let mut kept = BTreeSet::new();
         for (number, piece) in pieces(groups)?.iter().enumerate() {
             let name = format!("{FILE_PREFIX}{number}.yaml");
@@ -190,9 +189,8 @@ pub fn config_map_name(number: usize) -> String {
     format!("{SLO_RULES_CONFIG_MAP}-{number}")
 }
 
-fn pieces(groups: &BTreeMap<SloName, Group>) -> Result<Vec<crate::slo::rules::Packed>, PublishError> {
-    let groups: Vec<Group> = groups.values().cloned().collect();
-    let pieces = pack(&groups);
+fn pieces<'a>(groups: &BTreeMap<&SloName, &'a Group>) -> Result<Vec<Packed<'a>>, PublishError> {
+    let pieces = pack(groups.values().copied());
     if pieces.len() > MOST_PIECES {
         return Err(PublishError::TooMany(pieces.len()));
     }

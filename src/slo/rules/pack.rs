@@ -15,14 +15,15 @@ pub const MOST_BYTES: usize = 512 * 1024;
 /// From here on an object should be split.
 pub const WARN_BYTES: usize = MOST_BYTES / 2;
 
-/// Groups that belong into one object or file.
+/// Groups that belong into one object or file. They are rendered when it is asked for: all at once would be a hundred MiB for
+/// thousands of objectives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packed {
-    groups: Vec<Value>,
+pub struct Packed<'a> {
+    groups: Vec<&'a Group>,
     bytes: usize,
 }
 
-impl Packed {
+impl Packed<'_> {
     /// How large the groups are, as JSON; YAML is smaller.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -32,7 +33,8 @@ impl Packed {
     /// A file of rules; also the spec of a PrometheusRule.
     #[must_use]
     pub fn file(&self) -> Value {
-        json!({ "groups": self.groups })
+        let groups: Vec<Value> = self.groups.iter().map(|group| group.to_value()).collect();
+        json!({ "groups": groups })
     }
 
     /// A PrometheusRule of the Prometheus operator.
@@ -80,24 +82,28 @@ fn metadata(namespace: &str, name: &str) -> Value {
 
 /// Packs groups, in their order, into as few pieces as that order allows.
 #[must_use]
-pub fn pack(groups: &[Group]) -> Vec<Packed> {
-    pack_values(groups.iter().map(Group::to_value), MOST_BYTES)
+pub fn pack<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<Packed<'a>> {
+    // A comma for each, and the frame of the list once.
+    let sized = groups.into_iter().map(|group| (group, group.to_value().to_string().len() + 1));
+    split(sized, MOST_BYTES - FRAME)
+        .into_iter()
+        .map(|(groups, bytes)| Packed { groups, bytes: bytes + FRAME })
+        .collect()
 }
 
-fn pack_values(groups: impl Iterator<Item = Value>, most: usize) -> Vec<Packed> {
-    let mut packed: Vec<Packed> = Vec::new();
-    for group in groups {
-        // A comma for each, and the frame of the list once.
-        let bytes = group.to_string().len() + 1;
-        match packed.last_mut().filter(|p| p.bytes + bytes <= most) {
-            Some(last) => {
-                last.bytes += bytes;
-                last.groups.push(group);
+/// Splits items of these sizes before they are too large together; one alone may be.
+fn split<T>(items: impl Iterator<Item = (T, usize)>, most: usize) -> Vec<(Vec<T>, usize)> {
+    let mut pieces: Vec<(Vec<T>, usize)> = Vec::new();
+    for (item, bytes) in items {
+        match pieces.last_mut().filter(|(_, sum)| sum + bytes <= most) {
+            Some((list, sum)) => {
+                list.push(item);
+                *sum += bytes;
             }
-            None => packed.push(Packed { bytes: bytes + FRAME, groups: vec![group] }),
+            None => pieces.push((vec![item], bytes)),
         }
     }
-    packed
+    pieces
 }
 
 /// `{"groups":[]}`.
@@ -119,15 +125,14 @@ mod tests {
 
     #[test]
     fn groups_are_split_before_they_are_too_large() {
-        let groups: Vec<Value> =
-            (0..10).map(|i| json!({ "name": format!("group-{i}"), "rules": ["x".repeat(100)] })).collect();
-        let size = groups.first().map(|g| g.to_string().len()).unwrap_or_default();
-        let packed = pack_values(groups.clone().into_iter(), FRAME + 4 * (size + 1));
-        assert_eq!(packed.iter().map(|p| p.groups.len()).collect::<Vec<_>>(), [4, 4, 2]);
-        for piece in &packed {
-            assert!(piece.file().to_string().len() <= piece.bytes());
-        }
-        assert_eq!(pack_values(groups.into_iter(), MOST_BYTES).len(), 1);
+        let lengths = |sizes: &[usize], most| -> Vec<(usize, usize)> {
+            let items = sizes.iter().map(|size| ((), *size));
+            split(items, most).into_iter().map(|(list, bytes)| (list.len(), bytes)).collect()
+        };
+        assert_eq!(lengths(&[5; 10], 20), [(4, 20), (4, 20), (2, 10)]);
+        assert_eq!(lengths(&[5; 10], 50), [(10, 50)]);
+        assert_eq!(lengths(&[5, 30, 5], 20), [(1, 5), (1, 30), (1, 5)], "one that is too large stands alone");
+        assert_eq!(lengths(&[], 20), []);
         assert_eq!(pack(&[]), []);
     }
 }
