@@ -8,12 +8,16 @@
 #[path = "../../tests/prometheus/fake.rs"]
 mod fake;
 mod many;
-#[path = "../operators.rs"]
+#[path = "../soak/operators.rs"]
 mod operators;
 mod place;
+#[path = "../../tests/cluster/prometheus_rules.rs"]
+mod prometheus_rules;
 mod real;
 
 use std::time::Duration;
+
+use miax::units::Seconds;
 
 /// What a measurement says beside its target.
 pub(crate) struct Row {
@@ -45,10 +49,12 @@ pub(crate) fn seconds(time: Duration) -> String {
 
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let number = std::env::args().skip(1).find_map(|a| a.parse().ok()).unwrap_or(5000);
+    let mut numbers = std::env::args().skip(1).filter_map(|a| a.parse::<u64>().ok());
+    let number = numbers.next().and_then(|n| usize::try_from(n).ok()).unwrap_or(5000);
+    let resolution = Seconds(numbers.next().unwrap_or(30));
     let arenas = std::env::var("MALLOC_ARENA_MAX").unwrap_or_else(|_| "as many as it likes".to_owned());
-    println!("{number} objectives; arenas of the allocator: {arenas}");
-    let rows = many::rows(number).into_iter().chain(real::rows());
+    println!("{number} objectives, measured every {resolution}; arenas of the allocator: {arenas}");
+    let rows = many::rows(number, resolution).into_iter().chain(real::rows());
     println!();
     for Row { what, measured, target, met } in rows {
         println!("{what:<84} {measured:>16}  {target:<16} {}", if met { "" } else { "NOT MET" });

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use kube::api::{ListParams, PostParams};
+use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, Config};
 use miax::api::GovernedKind;
 use miax::api::v1alpha1::Slo;
@@ -15,6 +16,8 @@ use miax::units::{Seconds, UnixMillis, UnixSeconds};
 use miax_cluster::ControlPlane;
 use miax_stage::{Binaries, Options, Stage};
 use serde_json::{Value, json};
+
+use crate::prometheus_rules::prometheus_rules;
 
 /// Objects that are sent at once.
 const AT_ONCE: usize = 32;
@@ -52,6 +55,8 @@ impl Place {
             .collect();
         let list = json!({"apiVersion": "v1", "kind": "List", "items": spaces});
         kubectl.run_with(&["apply", "--server-side", "-f", "-"], &list.to_string()).expect("namespaces");
+        let rules = prometheus_rules().to_string();
+        kubectl.run_with(&["create", "-f", "-"], &rules).expect("the kind that rules are put into");
         let space = namespace(0);
         let deployment = ["-n", &space, "create", "deployment", "service-0", "--image", "registry.example/service:1"];
         kubectl.run(&deployment).expect("a deployment");
@@ -102,12 +107,29 @@ impl Place {
         }
     }
 
+    /// The verdict in the status of the first objective.
+    pub(crate) async fn verdict_of_first(&self) -> Option<String> {
+        let api = Api::<Slo>::namespaced(self.client.clone(), &namespace(0));
+        api.get(&name_of(0)).await.expect("an objective").status?.verdict
+    }
+
+    /// How many objects with rules there are.
+    pub(crate) async fn rules(&self) -> usize {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("monitoring.coreos.com", "v1", "PrometheusRule"));
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &kind);
+        api.list_metadata(&ListParams::default()).await.expect("a list").items.len()
+    }
+
     /// Whether the webhook lets the Deployment of the first objective change.
     pub(crate) fn may_change(&self) -> bool {
         let (space, image) = (namespace(0), "service=registry.example/service:2");
         let arguments = ["-n", &space, "set", "image", "deployment/service-0", image, "--dry-run=server"];
         self.stage.plane().kubectl().ask(&arguments, "").expect("kubectl runs").ok
     }
+}
+
+fn name_of(number: usize) -> String {
+    format!("availability-of-service-{number}")
 }
 
 fn namespace(number: usize) -> String {
@@ -119,7 +141,7 @@ pub(crate) fn objective(number: usize, bad: &str, total: &str, window: &str) -> 
     let until = UnixSeconds::from(now()).plus(Seconds(86_400));
     json!({
         "apiVersion": "miax.dev/v1alpha1", "kind": "SLO",
-        "metadata": {"name": format!("availability-of-service-{number}"), "namespace": namespace(number)},
+        "metadata": {"name": name_of(number), "namespace": namespace(number)},
         "spec": {
             "audience": ["demo"], "version": 1, "expiresAt": until.to_string(), "objective": "99.9",
             "indicator": {"ratio": {"bad": bad, "total": total}}, "window": {"rolling": window},

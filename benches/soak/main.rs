@@ -7,7 +7,6 @@
 
 mod callers;
 #[expect(dead_code, reason = "shared with another bench, which uses the rest")]
-#[path = "../operators.rs"]
 mod operators;
 mod place;
 

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::load::{Load, load};
-use crate::place::{Place, SYNCER, Size, is_frozen, is_spent, review};
+use crate::place::{Place, SYNCER, Size, passes, review};
 use crate::{Row, millis};
 
 const SIZE: Size = Size { namespaces: 50, objectives: 20, workloads: 10 };
 
 /// Asks for a change of every workload for which nothing stands against it, or of every other.
 fn changes(passing: bool) -> (usize, Load) {
-    let passes = |(space, number, _): &(usize, usize, usize)| !is_frozen(*space) && !is_spent(*number);
-    let bodies: Vec<Vec<u8>> = SIZE.each().filter(|w| passes(w) == passing).map(|w| review(w, 0, 2, SYNCER)).collect();
+    let bodies: Vec<Vec<u8>> = SIZE.each().filter(|w| passes(*w) == passing).map(|w| review(w, 0, 2, SYNCER)).collect();
     let webhook = || async {
         let Place { webhook, kept, .. } = Place::prepare(SIZE).await;
         (Arc::new(webhook), kept)

@@ -26,7 +26,7 @@ use crate::org::{CLUSTER, NOW, Org};
 pub struct Size {
     /// Namespaces; every tenth is frozen.
     pub namespaces: usize,
-    /// Objectives in each; the budget of every tenth is spent.
+    /// Objectives in each; the budget of every tenth is spent, and that of every tenth nobody knows.
     pub objectives: usize,
     /// Workloads that each of them binds.
     pub workloads: usize,
@@ -76,9 +76,18 @@ pub fn is_frozen(namespace: usize) -> bool {
     namespace % 10 == 9
 }
 
-/// Whether the budget of an objective is spent.
-pub fn is_spent(objective: usize) -> bool {
-    objective % 10 == 1
+/// What is known of the budget of an objective.
+pub fn known(objective: usize) -> BudgetVerdict {
+    match objective % 10 {
+        1 => BudgetVerdict::Exhausted,
+        2 => BudgetVerdict::Unknown,
+        _ => BudgetVerdict::Met,
+    }
+}
+
+/// Whether nothing stands against a change.
+pub fn passes((namespace, objective, _): (usize, usize, usize)) -> bool {
+    !is_frozen(namespace) && known(objective) == BudgetVerdict::Met
 }
 
 pub fn namespace(number: usize) -> String {
@@ -111,7 +120,7 @@ impl Place {
         for (space, number) in size.objectives() {
             let object = objective(&org, (space, number), size.workloads);
             done(&ledger, Proposal::SetObjective(Box::new(object.clone())), None).await;
-            done(&ledger, Proposal::Verdict(Box::new(verdict(&object, is_spent(number)))), None).await;
+            done(&ledger, Proposal::Verdict(Box::new(verdict(&object, known(number)))), None).await;
             objects.push(with_status(object));
         }
         for space in (0..size.namespaces).filter(|space| is_frozen(*space)) {
@@ -176,13 +185,13 @@ pub fn digest(object: &Value) -> Digest {
     signed_view(object).expect("canonical").digest()
 }
 
-fn verdict(object: &Value, spent: bool) -> SloVerdictEvent {
+fn verdict(object: &Value, verdict: BudgetVerdict) -> SloVerdictEvent {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     SloVerdictEvent {
         object: ObjectRef { kind: "SLO".into(), namespace: text("/metadata/namespace"), name: text("/metadata/name") },
         digest: digest(object),
-        verdict: if spent { BudgetVerdict::Exhausted } else { BudgetVerdict::Met },
-        spent: spent.then_some(*NOW),
+        verdict,
+        spent: (verdict == BudgetVerdict::Exhausted).then_some(*NOW),
         message: "measured".into(),
         now: *NOW,
     }
