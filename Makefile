@@ -43,8 +43,8 @@ generate: ## Writes what is generated: CRDs and reference pages.
 tamper: ## Ten thousand random changes of blocks, proofs and an archive: none may be missed.
 	$(CARGO) bench --profile dev --package miax --bench tamper
 
-fleet: ## The controller at OBJECTIVES=5000, asking every SECONDS=30, and how soon a spent budget is known; one arena, as the image's allocator has.
-	MALLOC_ARENA_MAX=1 $(CARGO) bench --package miax --bench fleet -- $(or $(OBJECTIVES),5000) $(or $(SECONDS),30)
+fleet: ## The controller at OBJECTIVES=5000, asking every SECONDS=300, and how soon a spent budget is known; one arena, as the image's allocator has.
+	MALLOC_ARENA_MAX=1 $(CARGO) bench --package miax --bench fleet -- $(or $(OBJECTIVES),5000) $(or $(SECONDS),300)
 
 soak: ## A flood of ten times the usual rate for MINUTES=5, under a small cap.
 	$(CARGO) bench --package miax --bench soak -- $(or $(MINUTES),5)

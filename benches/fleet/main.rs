@@ -17,6 +17,7 @@ mod real;
 
 use std::time::Duration;
 
+use miax::slo::Resolution;
 use miax::units::Seconds;
 
 /// What a measurement says beside its target.
@@ -51,7 +52,7 @@ fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut numbers = std::env::args().skip(1).filter_map(|a| a.parse::<u64>().ok());
     let number = numbers.next().and_then(|n| usize::try_from(n).ok()).unwrap_or(5000);
-    let resolution = Seconds(numbers.next().unwrap_or(30));
+    let resolution = Seconds(numbers.next().unwrap_or(Resolution::DEFAULT.length().0));
     let arenas = std::env::var("MALLOC_ARENA_MAX").unwrap_or_else(|_| "as many as it likes".to_owned());
     println!("{number} objectives, measured every {resolution}; arenas of the allocator: {arenas}");
     let rows = many::rows(number, resolution).into_iter().chain(real::rows());

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use miax::api::v1alpha1::SloStatus;
 use miax::slo::Resolution;
 use miax::slo::rules::Group;
-use miax::units::Seconds;
+use miax::units::{Seconds, UnixSeconds};
 use miax_cluster::eventually_within;
 use tokio::runtime::Runtime;
 
@@ -14,7 +15,7 @@ use crate::place::{Place, group, now, objective};
 use crate::{Row, seconds};
 
 /// Rounds that are measured.
-const ROUNDS: u32 = 6;
+const ROUNDS: u32 = 5;
 /// How long everything may take to be in force and measured.
 const PATIENCE: Duration = Duration::from_secs(900);
 const MIB: u64 = 1024 * 1024;
@@ -35,7 +36,8 @@ pub(crate) fn rows(number: usize, every: Seconds) -> Vec<Row> {
     // A list of all of them keeps the API server from its work.
     let met = || {
         std::thread::park_timeout(Duration::from_secs(5));
-        Some(runtime.block_on(place.with_verdict("Met"))).filter(|met| *met == number)
+        let met = |status: &&SloStatus| status.verdict.as_deref() == Some("Met");
+        (runtime.block_on(place.statuses()).iter().filter(met).count() == number).then_some(())
     };
     let all = eventually_within(PATIENCE, met);
     assert!(all.is_some(), "{:?}\n{}", fake.strange(), place.stage.controller.log());
@@ -53,11 +55,16 @@ pub(crate) fn rows(number: usize, every: Seconds) -> Vec<Row> {
     let share = cpu.as_secs_f64() / f64::from(u32::try_from(every.0).expect("a short time"));
     let (resident, most) = (controller.resident() / MIB, controller.most_resident() / MIB);
 
+    let oldest = runtime.block_on(place.statuses()).iter().map(age).max().flatten().expect("statuses with a time");
+    let believed = Seconds(every.0 * 3 + 10);
+
+    let passes = || place.refusal().is_none().then_some(());
+    assert!(eventually_within(PATIENCE, passes).is_some(), "{:?}", place.refusal());
     let spent = Instant::now();
     fake.spend(0);
     let (mut known, mut stopped) = (None, None);
     let told = eventually_within(PATIENCE, || {
-        stopped = stopped.or_else(|| (!place.may_change()).then(|| spent.elapsed()));
+        stopped = stopped.or_else(|| place.is_stopped().then(|| spent.elapsed()));
         let is_told = || runtime.block_on(place.verdict_of_first()).as_deref() == Some("Exhausted");
         known = known.or_else(|| is_told().then(|| spent.elapsed()));
         known.zip(stopped)
@@ -83,8 +90,20 @@ pub(crate) fn rows(number: usize, every: Seconds) -> Vec<Row> {
         Row::reference("processor time of a round, with all else that happens until the next", seconds(cpu)),
         Row::new("memory of the controller", format!("{resident} MiB"), "< 256 MiB", resident < 256),
         Row::new("the most that it ever was, since it started", format!("{most} MiB"), "< 256 MiB", most < 256),
+        Row::new(
+            "the oldest measurement in a status",
+            oldest.to_string(),
+            format!("<= {believed}"),
+            oldest <= believed,
+        ),
         Row::reference("questions for each round; largest answer", questions),
         within("the refusal at the webhook, by the entry in the ledger", stopped),
         within("the verdict in the status", known),
     ]
+}
+
+/// How long ago the measurement was that a status tells of.
+fn age(status: &SloStatus) -> Option<Seconds> {
+    let at: UnixSeconds = status.evaluated_at.as_ref()?.parse().ok()?;
+    Some(UnixSeconds::from(now()).since(at))
 }

@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client, Config};
 use miax::api::GovernedKind;
-use miax::api::v1alpha1::Slo;
+use miax::api::v1alpha1::{Slo, SloStatus};
 use miax::slo::rules::{Group, render};
 use miax::slo::{Resolution, SloName};
 use miax::trust::{SigningKey, Statement, Subject, Verb, signed_view};
@@ -91,18 +91,17 @@ impl Place {
         sent.try_for_each(|()| async { Ok(()) }).await.expect("accepted");
     }
 
-    /// How many objectives have this verdict.
-    pub(crate) async fn with_verdict(&self, verdict: &str) -> usize {
+    /// The status of every objective that has one.
+    pub(crate) async fn statuses(&self) -> Vec<SloStatus> {
         let api = Api::<Slo>::all(self.client.clone());
         let mut page = ListParams::default().limit(500);
-        let mut count = 0;
+        let mut statuses = Vec::new();
         loop {
             let list = api.list(&page).await.expect("a list");
-            let has = |slo: &&Slo| slo.status.as_ref().is_some_and(|s| s.verdict.as_deref() == Some(verdict));
-            count += list.items.iter().filter(has).count();
+            statuses.extend(list.items.into_iter().filter_map(|slo| slo.status));
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),
-                None => return count,
+                None => return statuses,
             }
         }
     }
@@ -120,11 +119,17 @@ impl Place {
         api.list_metadata(&ListParams::default()).await.expect("a list").items.len()
     }
 
-    /// Whether the webhook lets the Deployment of the first objective change.
-    pub(crate) fn may_change(&self) -> bool {
+    /// What the webhook says to a change of the Deployment of the first objective: `None` when it passes.
+    pub(crate) fn refusal(&self) -> Option<String> {
         let (space, image) = (namespace(0), "service=registry.example/service:2");
         let arguments = ["-n", &space, "set", "image", "deployment/service-0", image, "--dry-run=server"];
-        self.stage.plane().kubectl().ask(&arguments, "").expect("kubectl runs").ok
+        let answer = self.stage.plane().kubectl().ask(&arguments, "").expect("kubectl runs");
+        (!answer.ok).then_some(answer.stderr)
+    }
+
+    /// Whether the webhook refuses such a change because the budget is spent; that nobody knows it is another reason.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.refusal().is_some_and(|message| message.contains("BudgetExhausted: "))
     }
 }
 

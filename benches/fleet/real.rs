@@ -28,12 +28,12 @@ pub(crate) fn rows() -> Vec<Row> {
     runtime.block_on(place.accept(vec![object]));
     let met = || {
         exporter.serve(1000, 0);
-        place.may_change().then_some(())
+        place.refusal().is_none().then_some(())
     };
     assert!(eventually_within(PATIENCE, met).is_some(), "{}", place.stage.controller.log());
     let failed = Instant::now();
     exporter.serve(0, 100_000);
-    let stopped = eventually_within(PATIENCE, || (!place.may_change()).then(|| failed.elapsed())).expect("it stops");
+    let stopped = eventually_within(PATIENCE, || place.is_stopped().then(|| failed.elapsed())).expect("it stops");
     let limit = Duration::from_secs(RESOLUTION.0 * 2 + 10);
     let what = format!("real Prometheus, rules every {RESOLUTION}: from the first bad event to the refusal");
     vec![Row::new(what, seconds(stopped), format!("<= {} s", limit.as_secs()), stopped <= limit)]
