@@ -121,7 +121,7 @@ fn frozen(target: &GatedTarget, freeze: &Freeze, others: usize, now: UnixSeconds
         message.push_str(&format!("; a waiver for it needs {}", seats.join(" and ")));
     }
     if others > 0 {
-        message.push_str(&format!("; beside this freeze {others} more hold"));
+        message.push_str(&format!("; other freezes of it that hold: {others}"));
     }
     Finding {
         reason: Reason::NamespaceFrozen,

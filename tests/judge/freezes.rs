@@ -66,7 +66,7 @@ fn a_freeze_adds_to_those_that_stand_and_weakens_none() {
     assert_eq!(enact(&longer, &mut state), None);
     assert_eq!((holding(&state, *NOW), holding(&state, at(8000)), holding(&state, at(9000))), (2, 1, 0));
     let message = frozen("both", &change(1), &state, *NOW).message();
-    assert!(message.contains("beside this freeze 1 more hold"), "{message}");
+    assert!(message.contains("other freezes of it that hold: 1"), "{message}");
     // What ALPHA froze for longer is not ALPHA's to end as far as CTK froze it too.
     let low =
         thaw(&org, "low", json!({"until": at(600).to_string()}), &[("alec", "ALPHA"), ("tom", "CTK"), ("fay", "SRE")]);
@@ -102,6 +102,12 @@ fn a_calendar_ends_by_its_digest_and_rests_for_a_time() {
     frozen("it holds again", &change(1), &state, at(1800));
     check("it rests as long already", &rest("again", 900), &state, Reason::NothingToDo);
     check("an end that is over", &rest("over", 0), &state, Reason::Expired);
+    let plain = freeze(&org, "plain", json!({}), &FREEZERS);
+    let mut two = state.clone();
+    assert_eq!(enact(&plain, &mut two), None);
+    assert_eq!(enact(&rest("short", 900), &mut two), None);
+    assert_eq!(holding(&two, at(899)), 0);
+    assert_eq!(holding(&two, at(901)), 1, "what rests for longer already goes on resting");
     let other =
         freeze(&org, "other", json!({"calendar": {"timeZone": "UTC", "windows": [{"days": ["Tue"]}]}}), &FREEZERS);
     assert_eq!(enact(&other, &mut state), None);

@@ -154,7 +154,9 @@ impl Government {
             None => list.retain(|f| !f.meant_by(named, rest)),
             Some(until) => {
                 for freeze in list.iter_mut().filter(|f| f.meant_by(named, rest)) {
-                    Arc::make_mut(freeze).rests_until = Some(until);
+                    let freeze = Arc::make_mut(freeze);
+                    // A thaw makes no rest shorter.
+                    freeze.rests_until = freeze.rests_until.max(Some(until));
                 }
             }
         }
