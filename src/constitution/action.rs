@@ -14,7 +14,7 @@ use crate::units::UnixSeconds;
 
 use super::charter::Signal;
 
-pub use calendar::{Calendar, CalendarError};
+pub use calendar::{Calendar, CalendarError, YEAR_AHEAD};
 pub use gated::GatedTarget;
 pub use government::{Mitigation, OpenEpoch, StateAction};
 pub(super) use read::read_action;

@@ -18,6 +18,9 @@ use super::proposal::{Outcome, Reply};
 use super::request::Operation;
 use super::state::{Freeze, Standing, State};
 
+/// Days in which a refusal looks for the end of a window: it is no place for a search through a year.
+const TWO_WEEKS: usize = 14;
+
 /// One change of a workload, as the API server asks about it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,7 +114,7 @@ fn frozen(target: &GatedTarget, freeze: &Freeze, others: usize, now: UnixSeconds
     let namespace = &target.namespace;
     let Freeze { standing: Standing { decision: _, index, organ, until }, calendar, way_out, rests_until: _ } = freeze;
     let end = until.map_or_else(|| "it is thawed".to_owned(), |until| until.to_string());
-    let pause = calendar.as_ref().and_then(|calendar| calendar.turns(now));
+    let pause = calendar.as_ref().and_then(|calendar| calendar.turns(now, TWO_WEEKS));
     let windows = calendar.as_ref().map(|c| format!(" in the windows {c}")).unwrap_or_default();
     let mut message = format!("{organ} froze the namespace {namespace}{windows} until {end} (ledger entry {index})");
     message.push_str(&pause.map(|at| format!("; this window closes at {at}")).unwrap_or_default());

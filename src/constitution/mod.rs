@@ -24,7 +24,7 @@ mod state;
 
 pub use action::{
     Action, Calendar, CalendarError, FREEZE, GatedTarget, Mitigation, OpenEpoch, Patch, StateAction, Target,
-    WorkloadAction, WorkloadKind,
+    WorkloadAction, WorkloadKind, YEAR_AHEAD,
 };
 pub use charter::{
     Amount, Charter, CharterError, Delegation, FilledBy, Floor, Impact, Mode, Pending, Principal, PrincipalKind,

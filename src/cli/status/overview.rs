@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::constitution::{
     Archived, DecisionEvent, EffectBeginEvent, Emergency, Event, Freeze, InForce, Mode, ObjectRef, Objective, Plan,
-    Rule, Standing, State, StateAction, Waiver,
+    Rule, Standing, State, StateAction, Waiver, YEAR_AHEAD,
 };
 use crate::ledger::Report;
 use crate::store::Recorded;
@@ -244,7 +244,7 @@ fn frozen<'a>(state: &'a State, history: &'a History, now: UnixSeconds) -> Vec<F
         Frozen {
             namespace,
             freeze,
-            turns: freeze.calendar.as_ref().and_then(|calendar| calendar.turns(now)),
+            turns: freeze.calendar.as_ref().and_then(|calendar| calendar.turns(now, YEAR_AHEAD)),
             holds: freeze.holds(now) && over.is_none(),
             overridden: over.map(|index| (index, history.overrides.get(&index).copied())),
         }

@@ -12,8 +12,8 @@ use crate::api::v1alpha1 as api;
 use crate::slo::Zone;
 use crate::units::UnixSeconds;
 
-/// Days that a turn of the calendar is looked for in.
-const HORIZON: usize = 400;
+/// As far as anybody plans ahead, in days.
+pub const YEAR_AHEAD: usize = 400;
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
 /// What documents call the days of the week.
@@ -71,14 +71,14 @@ impl Calendar {
         self.zone.civil(now).is_none_or(|civil| self.windows.iter().any(|w| w.open(civil)))
     }
 
-    /// When that changes next, as far as somebody plans ahead: 400 days.
+    /// When that changes next, if it does within so many days; each of them costs a look at every window.
     #[must_use]
-    pub fn turns(&self, now: UnixSeconds) -> Option<UnixSeconds> {
+    pub fn turns(&self, now: UnixSeconds, days: usize) -> Option<UnixSeconds> {
         let held = self.holds(now);
         let turns = |at: &UnixSeconds| *at > now && self.holds(*at) != held;
         // A window of yesterday may close today.
         let first = self.zone.civil(now)?.date().yesterday().ok()?;
-        let mut days = std::iter::successors(Some(first), |day| day.tomorrow().ok()).take(HORIZON);
+        let mut days = std::iter::successors(Some(first), |day| day.tomorrow().ok()).take(days);
         let edge = days.find_map(|day| self.edges(day).filter(turns).min());
         // Clocks that jump can jump into a window, or out of one.
         self.zone.jumps(now).take_while(|at| edge.is_some_and(|edge| *at < edge)).find(turns).or(edge)
@@ -272,7 +272,7 @@ mod tests {
         let calendar = read(zone, windows).expect("a calendar");
         for (now, holds, turns) in moments {
             let now: UnixSeconds = now.parse().expect("a time");
-            let next = calendar.turns(now).map(|at| at.to_string()).unwrap_or_default();
+            let next = calendar.turns(now, YEAR_AHEAD).map(|at| at.to_string()).unwrap_or_default();
             assert_eq!((calendar.holds(now), next.as_str()), (*holds, *turns), "{calendar} at {now}");
         }
     }

@@ -6,7 +6,7 @@ use crate::api::reason::Reason;
 use crate::trust::Verb;
 use crate::units::{Digest, LogIndex, UnixSeconds};
 
-use super::super::action::{Calendar, FREEZE, Target};
+use super::super::action::{Calendar, FREEZE, Target, YEAR_AHEAD};
 use super::super::decision::Finding;
 use super::super::state::Freeze;
 use super::oversight::{Case, finding, nothing, rank};
@@ -33,7 +33,7 @@ pub(super) fn freeze(
         let as_often = windows.is_none() || windows.as_ref() == calendar;
         longer && as_often && seats == way_out && rests_until.is_none_or(|rest| rest <= now)
     };
-    if calendar.is_some_and(|calendar| !calendar.holds(now) && calendar.turns(now).is_none()) {
+    if calendar.is_some_and(|calendar| !calendar.holds(now) && calendar.turns(now, YEAR_AHEAD).is_none()) {
         let message = "no window of its calendar opens in the year to come".to_owned();
         findings.push(finding(Reason::NothingToDo, message));
     }

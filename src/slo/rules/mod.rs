@@ -11,7 +11,6 @@ mod recordings;
 pub use pack::{MOST_BYTES, Packed, WARN_BYTES, object_name, pack};
 pub use recordings::{
     BAD, BAD_WINDOW, INDICATOR_LABEL, POINTS_WINDOW, Recordings, SLO_LABEL, TOTAL, TOTAL_WINDOW, newest_query,
-    windows_query,
 };
 
 use serde_json::{Map, Value, json};

@@ -87,13 +87,6 @@ impl Recordings {
     }
 }
 
-/// A query for the newest points of all rolling windows of all objectives, with their times: a range of points, because the one
-/// point at a time is not there for a moment whenever the next one is late.
-#[must_use]
-pub fn windows_query(resolution: Resolution) -> String {
-    format!("{{__name__=~\"miax:slo_(bad|total|points):window\"}}[{}]", resolution.oldest())
-}
-
 /// A query for the newest points of what all objectives count, with their times.
 #[must_use]
 pub fn newest_query(resolution: Resolution) -> String {
